@@ -1,0 +1,228 @@
+"""What can go wrong, and whose fault it is.
+
+OsaurusError
+|-- RequestError            the caller's: this request cannot be served as it stands
+|   |-- Unsupported         a feature that the model or the format cannot carry
+|   |-- ContextTooLong      prompt and answer do not fit the model's window
+|   |-- ModelNotFound       carries near matches
+|   `-- ModelAmbiguous      carries the names that would be exact
+|-- AccessDenied            our own door: no key, a wrong one, or one without the right
+|-- NoEligibleModel         nobody qualified; carries each rejection
+|-- LocalModelError         a model on this machine cannot be used
+|   |-- ModelTooLarge       it needs more memory than there is
+|   |-- ModelRejected       its folder holds code, pickles or a layout we do not read
+|   `-- DownloadFailed      fetching or converting it did not finish
+|-- ProviderError           theirs; carries provider and model
+|   |-- CredentialRejected  their 401 or 403
+|   |-- QuotaExhausted      no credit left; waiting does not help
+|   |-- RateLimited         waiting helps; carries retry_after
+|   |-- NotOffered          they do not have this model
+|   |-- Refused             they call the request wrong; another provider may too
+|   |-- Unreachable         no connection: name, route, TLS
+|   |-- Unavailable         5xx, overloaded
+|   |-- BadAnswer           a 200 that is no answer
+|   |-- TooSlow             one of our deadlines passed
+|   |-- EmptyAnswer         finished without a visible word
+|   `-- WorkerDied          the local model's process ended
+|-- StreamCut               broke after the first visible word; carries the cause
+|-- Cancelled               the caller stopped it
+`-- ConfigError             a setting or file of ours is wrong
+
+A message says what happened, to what, and what to do next. It never holds a key, a prompt or an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class OsaurusError(Exception):
+    """Base of everything raised on purpose.
+
+    `status` is the HTTP status our server answers with, `code` the stable machine name, `kind` the
+    OpenAI error type, and `param` the request field at fault, if one is.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    kind: ClassVar[str] = "server_error"
+    #: May the engine ask another candidate before anything was shown?
+    failover: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        self.retry_after = retry_after
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+
+class RequestError(OsaurusError):
+    status, code, kind = 400, "invalid_request", "invalid_request_error"
+
+
+class Unsupported(RequestError):
+    code = "unsupported_feature"
+
+
+class ContextTooLong(RequestError):
+    code = "context_length_exceeded"
+    failover = True  # a candidate with a larger window may still fit
+
+
+class BodyTooLarge(RequestError):
+    status, code = 413, "request_too_large"
+
+
+class ModelNotFound(RequestError):
+    """No model has this name. `near` lists the closest names that exist."""
+
+    status, code = 404, "model_not_found"
+
+    def __init__(self, message: str, *, near: Sequence[str] = ()) -> None:
+        super().__init__(message, param="model")
+        self.near = tuple(near)
+
+
+class ModelAmbiguous(RequestError):
+    """Several providers list this name. `choices` are the exact ones."""
+
+    code = "model_ambiguous"
+
+    def __init__(self, message: str, *, choices: Sequence[str]) -> None:
+        super().__init__(message, param="model")
+        self.choices = tuple(choices)
+
+
+class AccessDenied(OsaurusError):
+    status, code, kind = 401, "invalid_api_key", "invalid_request_error"
+
+
+class Forbidden(AccessDenied):
+    status, code, kind = 403, "permission_denied", "permission_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why one model was not a candidate."""
+
+    model: str
+    code: str
+    reason: str
+
+
+class NoEligibleModel(OsaurusError):
+    """Nobody qualified. `rejections` says why, model by model."""
+
+    status, code = 503, "no_candidate"
+
+    def __init__(self, message: str, *, rejections: Sequence[Rejection] = ()) -> None:
+        super().__init__(message, param="model")
+        self.rejections = tuple(rejections)
+
+
+class LocalModelError(OsaurusError):
+    status, code = 503, "local_model_error"
+    failover = True
+
+
+class ModelTooLarge(LocalModelError):
+    code = "insufficient_resources"
+
+
+class ModelRejected(LocalModelError):
+    code = "model_rejected"
+
+
+class DownloadFailed(LocalModelError):
+    code = "download_failed"
+
+
+class ProviderError(OsaurusError):
+    """Something the provider did. `provider` and `model` say who; `upstream_status` is their HTTP status."""
+
+    status, code = 502, "provider_error"
+    failover = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        model: str | None = None,
+        upstream_status: int | None = None,
+        retry_after: float | None = None,
+        param: str | None = None,
+    ) -> None:
+        super().__init__(message, param=param, retry_after=retry_after)
+        self.provider = provider
+        self.model = model
+        self.upstream_status = upstream_status
+
+
+class CredentialRejected(ProviderError):
+    status, code, kind = 401, "auth_rejected", "authentication_error"
+
+
+class QuotaExhausted(ProviderError):
+    status, code, kind = 402, "insufficient_quota", "insufficient_quota"
+
+
+class RateLimited(ProviderError):
+    status, code, kind = 429, "rate_limit_exceeded", "rate_limit_error"
+
+
+class NotOffered(ProviderError):
+    status, code, kind = 404, "model_not_found", "invalid_request_error"
+
+
+class Refused(ProviderError):
+    status, code, kind = 400, "request_rejected", "invalid_request_error"
+    failover = False
+
+
+class Unreachable(ProviderError):
+    code = "endpoint_unreachable"
+
+
+class Unavailable(ProviderError):
+    status, code = 503, "provider_unavailable"
+
+
+class BadAnswer(ProviderError):
+    code = "bad_response"
+
+
+class TooSlow(ProviderError):
+    status, code = 504, "timeout"
+
+
+class EmptyAnswer(ProviderError):
+    code = "empty_answer"
+
+
+class WorkerDied(ProviderError):
+    code = "worker_died"
+
+
+class StreamCut(OsaurusError):
+    """The answer broke off after a word was shown. `cause` is the fault, `words` what had arrived."""
+
+    status, code = 502, "stream_cut"
+
+    def __init__(self, message: str, *, cause: OsaurusError, words: int = 0) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.words = words
+
+
+class Cancelled(OsaurusError):
+    status, code, kind = 499, "cancelled", "cancelled"
+
+
+class ConfigError(OsaurusError):
+    code = "configuration_error"

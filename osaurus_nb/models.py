@@ -1,0 +1,108 @@
+"""Which model, what it can do, what a call used and what it costs. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Literal
+
+#: Where the bytes of a prompt go when this model is asked; `process` to `tailnet` count as local.
+EndpointClass = Literal["process", "loopback", "lan", "tailnet", "decentralized", "cloud"]
+LOCAL_CLASSES: frozenset[EndpointClass] = frozenset({"process", "loopback", "lan", "tailnet"})
+
+#: The slug of the engine on this machine; its models are named bare.
+LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can do: True, False, or None for not known."""
+
+    tools: bool | None = None
+    vision: bool | None = None
+    audio: bool | None = None
+    documents: bool | None = None
+    json_schema: bool | None = None
+    reasoning: bool | None = None
+    embeddings: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens."""
+
+    input: Decimal
+    output: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One model at one provider. `id` is spelt as the provider spells it."""
+
+    id: str
+    provider: str
+    endpoint: EndpointClass = "cloud"
+    context_length: int | None = None
+    max_output_tokens: int | None = None
+    capabilities: Capabilities = Capabilities()
+    price: Price | None = None
+    size_bytes: int | None = None
+    created: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name that always means this model: bare on this machine, `provider/id` elsewhere."""
+        return self.id if self.provider == LOCAL else f"{self.provider}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call in five disjoint classes: no token is counted in two of them.
+
+    `estimated` says that the provider did not report them; `absurd` that what it reported does not add up.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    reasoning_output_tokens: int = 0
+    estimated: bool = False
+    absurd: bool = False
+
+    @property
+    def total_input(self) -> int:
+        return self.input_tokens + self.cache_read_input_tokens + self.cache_creation_input_tokens
+
+    @property
+    def total_output(self) -> int:
+        return self.output_tokens + self.reasoning_output_tokens
+
+    @property
+    def total(self) -> int:
+        return self.total_input + self.total_output
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            **{
+                field.name: getattr(self, field.name) | getattr(other, field.name)
+                if field.name in ("estimated", "absurd")
+                else getattr(self, field.name) + getattr(other, field.name)
+                for field in fields(self)
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds from the start of the step, by a monotonic clock. `first_token` is None if none came."""
+
+    total: float
+    first_token: float | None = None
+
+    def tokens_per_second(self, usage: Usage | None) -> float | None:
+        """Output tokens over the time after the first one; None where that is not measurable."""
+        if usage is None or self.first_token is None or usage.total_output < 2:
+            return None
+        span = self.total - self.first_token
+        return (usage.total_output - 1) / span if span > 0 else None

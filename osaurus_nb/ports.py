@@ -1,0 +1,98 @@
+"""What the inside needs from the outside: adapters, observers, secrets, time. Protocols only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from osaurus_nb.events import Event
+from osaurus_nb.models import ModelCard
+from osaurus_nb.request import ChatRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The logical unit that is billed once: one question, whatever it takes to answer it."""
+
+    id: str
+    request_id: str
+    model: str
+    started: float
+    session: str | None = None
+    cell: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. Each is total for its span: keep-alives and trickles do not extend it. None lifts it."""
+
+    connect: float | None = 5.0
+    first_token: float | None = 120.0
+    between_tokens: float | None = 60.0
+    total: float | None = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call of one candidate, inside one step."""
+
+    step: Step
+    number: int = 1
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    idempotency_key: str | None = None
+
+
+class Adapter(Protocol):
+    """Our code for one provider. Shared between streams, so it keeps no state of any of them."""
+
+    @property
+    def provider(self) -> str:
+        """The slug that its models are listed under."""
+
+    async def models(self) -> Sequence[ModelCard]:
+        """What it offers now. Raises ProviderError when it cannot be asked."""
+
+    def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncIterator[Event]:
+        """Events from `Started` to `Finished`. Raises OsaurusError for a fault; closing it stops the work."""
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What an observer is told: this happened in that step, at this monotonic second."""
+
+    step: Step
+    event: Event
+    at: float
+
+
+class Observer(Protocol):
+    """Watches every stream. It cannot hurt: what it raises is logged once and the answer goes on."""
+
+    def observe(self, note: Observation, /) -> None: ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime: ...
+
+    def monotonic(self) -> float: ...
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class SecretStore(Protocol):
+    """Where provider keys are. `get` never raises for a missing one."""
+
+    def get(self, provider: str, name: str, /) -> str | None: ...

@@ -1,0 +1,106 @@
+"""What is asked, in no provider's dialect. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from osaurus_nb.messages import Message
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+JsonObject = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may ask for. `parameters` is its JSON Schema."""
+
+    name: str
+    description: str = ""
+    parameters: JsonObject = field(default_factory=lambda: {"type": "object", "properties": {}})
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTool:
+    """Tool choice: exactly this one."""
+
+    name: str
+
+
+ToolChoice = Literal["auto", "none", "required"] | NamedTool
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """The shape that the answer must have."""
+
+    kind: Literal["text", "json_object", "json_schema"] = "text"
+    name: str | None = None
+    schema: JsonObject | None = None
+    strict: bool | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. None means: the model's own default."""
+
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    logit_bias: Mapping[str, float] | None = None
+    logprobs: bool = False
+    top_logprobs: int | None = None
+    n: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RouteOptions:
+    """How candidates are chosen and how long they may take.
+
+    `fallbacks` are model names that may answer instead, in order, before anything was shown.
+    `deadline` is for the whole step, in seconds. `strict_params` turns every warning into an error.
+    """
+
+    mode: str | None = None
+    profile: str | None = None
+    fallbacks: tuple[str, ...] = ()
+    deadline: float | None = None
+    strict_params: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How the caller wants the answer: in one piece or streamed, with usage inside the stream or not."""
+
+    stream: bool = False
+    include_usage: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One question to one model or profile. `extra` holds the keys that no field above knows."""
+
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    sampling: Sampling = Sampling()
+    reasoning_effort: Effort | None = None
+    route: RouteOptions = RouteOptions()
+    delivery: Delivery = Delivery()
+    extra: JsonObject = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"ChatRequest({self.model!r}, {len(self.messages)} messages, {len(self.tools)} tools)"
