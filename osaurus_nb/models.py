@@ -48,6 +48,8 @@ class ModelCard:
     price: Price | None = None
     size_bytes: int | None = None
     created: int = 0
+    #: Wire-level oddities of the model, by name; each codec knows its own.
+    quirks: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

@@ -1,0 +1,89 @@
+"""Server-sent events, read liberally and written strictly. Pure.
+
+Reading follows the WHATWG event-stream grammar: lines end at CR, LF or CRLF and nothing else, data lines are joined,
+comments are dropped. Beyond it we accept a missing last blank line, because real providers leave it out.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+DONE = b"data: [DONE]\n\n"
+PING = b": ping\n\n"
+#: A line longer than this is no answer but an attack or a fault.
+MAX_LINE = 16 * 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+
+
+class ServerEvent(NamedTuple):
+    event: str | None
+    data: bytes
+
+
+class LineTooLong(ValueError):
+    """A line passed MAX_LINE without an end."""
+
+
+class Reader:
+    """Bytes in, events out; `flush` at the end of the body."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+        self._after_cr = False
+        self._at_start = True
+        self._event: str | None = None
+        self._data: list[bytes] = []
+
+    def feed(self, data: bytes) -> list[ServerEvent]:
+        if self._at_start:
+            data, self._tail = self._tail + data, b""
+            if len(data) < len(_BOM) and _BOM.startswith(data):
+                self._tail = data
+                return []
+            self._at_start = False
+            data = data.removeprefix(_BOM)
+        if b"\r" in data or self._after_cr:
+            data = self._only_lf(data)
+        *lines, self._tail = (self._tail + data).split(b"\n")
+        if len(self._tail) > MAX_LINE:
+            raise LineTooLong
+        events: list[ServerEvent] = []
+        for line in lines:
+            if line:
+                self._line(line)
+            elif self._data or self._event:
+                events.extend(self._dispatch())
+        return events
+
+    def flush(self) -> list[ServerEvent]:
+        if self._tail:
+            self._line(self._tail)
+            self._tail = b""
+        return self._dispatch()
+
+    def _only_lf(self, data: bytes) -> bytes:
+        if self._after_cr and data.startswith(b"\n"):
+            data = data[1:]
+        self._after_cr = data.endswith(b"\r") if data else self._after_cr
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _line(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+        elif name == b"event":
+            self._event = value.decode("utf-8", "replace")
+
+    def _dispatch(self) -> list[ServerEvent]:
+        event = ServerEvent(self._event, b"\n".join(self._data))
+        found = [event] if self._data else []
+        self._event, self._data = None, []
+        return found
+
+
+def frame(payload: Any, *, event: str | None = None) -> bytes:
+    """One event on one `data:` line, ASCII only: some parsers split at U+2028."""
+    head = f"event: {event}\n" if event else ""
+    return f"{head}data: {json.dumps(payload, separators=(',', ':'))}\n\n".encode("ascii")

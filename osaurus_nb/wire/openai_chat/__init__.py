@@ -1,0 +1,22 @@
+"""OpenAI Chat Completions wire format. Pure: no I/O, no clock, no settings."""
+
+from osaurus_nb.wire.openai_chat.decode import ChatDecoder, decode_models, event_decoder
+from osaurus_nb.wire.openai_chat.encode import ChatEncoder, encode_error, encode_models, event_encoder
+from osaurus_nb.wire.openai_chat.inbound import decode_request
+from osaurus_nb.wire.openai_chat.outbound import encode_request
+
+#: Below the provider's base URL.
+PATH = "/chat/completions"
+
+__all__ = [
+    "PATH",
+    "ChatDecoder",
+    "ChatEncoder",
+    "decode_models",
+    "decode_request",
+    "encode_error",
+    "encode_models",
+    "encode_request",
+    "event_decoder",
+    "event_encoder",
+]

@@ -1,0 +1,300 @@
+"""A provider's Chat Completions stream, or its body in one piece, becomes our events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from osaurus_nb import events as ev
+from osaurus_nb.errors import BadAnswer, OsaurusError, ProviderError
+from osaurus_nb.models import Capabilities, ModelCard, Usage
+from osaurus_nb.wire import _errors, _sse
+
+_REASONS: Mapping[str, ev.FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+def event_decoder(card: ModelCard) -> ChatDecoder:
+    return ChatDecoder(card)
+
+
+class ChatDecoder:
+    """Reads one answer. `done` turns true at `[DONE]`: nothing after it counts."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self.done = False
+        self._card = card
+        self._reader = _sse.Reader()
+        self._json: bytearray | None = None  # a plain JSON body instead of events
+        self._sniffed = False
+        self._started = False
+        self._choices: dict[int, _ChoiceState] = {}
+        self._usage: Usage | None = None
+
+    def feed(self, data: bytes) -> list[ev.Event]:
+        if not self._sniffed and not self._sniff(data):
+            return []
+        if self._json is not None:
+            self._json += data
+            if len(self._json) > _sse.MAX_LINE:
+                raise self._bad("sent an answer larger than 16 MiB")
+            return []
+        try:
+            events = self._reader.feed(data)
+        except _sse.LineTooLong:
+            raise self._bad("sent a line without end") from None
+        return [event for raw in events for event in self._event(raw)]
+
+    def close(self) -> list[ev.Event]:
+        events: list[ev.Event] = []
+        if self._json is not None:
+            events += self._payload(self._parse(bytes(self._json)))
+            self.done = True
+        else:
+            events += [event for raw in self._reader.flush() for event in self._event(raw)]
+        return [*events, *self._end()]
+
+    def _sniff(self, data: bytes) -> bool:
+        start = data.lstrip()[:1]
+        self._sniffed = bool(start)
+        if start == b"{":
+            self._json = bytearray()
+        elif start == b"<":
+            raise self._bad("sent a web page instead of an answer; check its base URL")
+        return self._sniffed
+
+    def _event(self, raw: _sse.ServerEvent) -> Iterator[ev.Event]:
+        if self.done or not raw.data.strip():
+            return
+        if raw.data.strip() == b"[DONE]":
+            self.done = True
+            return
+        yield from self._payload(self._parse(raw.data))
+
+    def _parse(self, data: bytes) -> Mapping[str, Any]:
+        try:
+            payload = json.loads(data)
+        except (ValueError, RecursionError):
+            raise self._bad("sent something that is not JSON") from None
+        if not isinstance(payload, dict):
+            raise self._bad("sent JSON that is not an object")
+        return payload
+
+    def _payload(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
+        if payload.get("error"):
+            raise _errors.in_band(payload, provider=self._card.provider, model=self._card.id)
+        if isinstance(extension := payload.get("osaurus"), dict):
+            yield from _route(extension)
+        if not self._started:
+            self._started = True
+            yield self._start(payload)
+        for choice in payload.get("choices") or ():
+            if isinstance(choice, dict):
+                yield from self._choice(choice)
+        if isinstance(payload.get("usage"), dict):
+            self._usage = read_usage(payload["usage"])
+
+    def _start(self, payload: Mapping[str, Any]) -> ev.Started:
+        """The name it gives itself; a gateway of our own names the provider behind it."""
+        extension = payload.get("osaurus") or {}
+        model = extension.get("model") or payload.get("model") or self._card.id
+        return ev.Started(str(extension.get("provider") or self._card.provider), str(model), payload.get("id"))
+
+    def _choice(self, choice: Mapping[str, Any]) -> Iterator[ev.Event]:
+        at = choice.get("index")
+        at = at if isinstance(at, int) else 0
+        state = self._choices.setdefault(at, _ChoiceState(at))
+        delta = choice.get("delta") or choice.get("message") or {}
+        yield from state.delta(delta, _logprobs(choice.get("logprobs")))
+        reason = choice.get("finish_reason")
+        if reason == "error":
+            raise self._bad("broke off with an error")
+        if reason:
+            yield from state.end(_REASONS.get(str(reason), "unknown"))
+
+    def _end(self) -> Iterator[ev.Event]:
+        if not self._choices:
+            raise self._bad("sent no answer")
+        unfinished = [state for state in self._choices.values() if state.reason is None]
+        if unfinished and not self.done:
+            raise self._bad("ended without saying that it had finished")
+        for state in unfinished:
+            yield from state.end("unknown")
+        if self._usage is not None:
+            yield ev.UsageReported(self._usage)
+        for state in self._choices.values():
+            yield ev.Finished(state.reason or "unknown", state.choice)
+
+    def _bad(self, what: str) -> ProviderError:
+        return BadAnswer(f"{self._card.provider} {what}.", provider=self._card.provider, model=self._card.id)
+
+
+class _ChoiceState:
+    """Which part of one choice is being written."""
+
+    def __init__(self, choice: int) -> None:
+        self.choice = choice
+        self.reason: ev.FinishReason | None = None
+        self._next = 0
+        self._open: tuple[str, int] | None = None  # the text or reasoning part being written
+        self._calls: dict[int, int] = {}  # provider's call index -> our part index
+        self._ids: dict[str, int] = {}
+
+    def delta(self, delta: Mapping[str, Any], logprobs: tuple[ev.TokenLogprob, ...]) -> Iterator[ev.Event]:
+        thinking = delta.get("reasoning_content") or delta.get("reasoning")
+        if isinstance(thinking, str) and thinking:
+            yield from self._switch("reasoning")
+            yield ev.ReasoningDelta(thinking, self._part, self.choice)
+        text = delta.get("content") or delta.get("refusal")
+        if isinstance(text, str) and text:
+            yield from self._switch("text")
+            yield ev.TextDelta(text, self._part, self.choice, logprobs)
+        for call in delta.get("tool_calls") or ():
+            if isinstance(call, dict):
+                yield from self._call(call)
+
+    def end(self, reason: ev.FinishReason) -> Iterator[ev.Event]:
+        if self.reason is not None:
+            return
+        # Some providers say "stop" after a tool call; what they sent is what counts.
+        self.reason = "tool_calls" if self._calls and reason == "stop" else reason
+        yield from self._close_open()
+        if reason in ("stop", "tool_calls"):
+            yield from (ev.PartEnded(part, self.choice) for part in self._calls.values())
+
+    @property
+    def _part(self) -> int:
+        assert self._open is not None
+        return self._open[1]
+
+    def _switch(self, kind: str) -> Iterator[ev.Event]:
+        if self._open is None or self._open[0] != kind:
+            yield from self._close_open()
+            self._open = (kind, self._take())
+
+    def _close_open(self) -> Iterator[ev.Event]:
+        if self._open is not None:
+            yield ev.PartEnded(self._open[1], self.choice)
+            self._open = None
+
+    def _take(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+    def _call(self, call: Mapping[str, Any]) -> Iterator[ev.Event]:
+        function = call.get("function") or {}
+        part = self._known(call)
+        if part is None:
+            yield from self._close_open()
+            part = self._take()
+            self._calls[self._key(call)] = part
+            id = str(call.get("id") or f"call_{self.choice}_{part}")
+            self._ids[id] = part
+            yield ev.ToolCallStarted(id, str(function.get("name") or ""), part, self.choice)
+        arguments = function.get("arguments")
+        if isinstance(arguments, dict):  # some servers send the object itself
+            arguments = json.dumps(arguments)
+        if arguments:
+            yield ev.ToolCallDelta(str(arguments), part, self.choice)
+
+    def _known(self, call: Mapping[str, Any]) -> int | None:
+        """The part that this delta continues: by index, else by id, else the last one."""
+        index, id = call.get("index"), call.get("id")
+        if id and id not in self._ids:
+            return None
+        if isinstance(index, int):
+            return self._calls.get(index)
+        if id:
+            return self._ids[id]
+        return next(reversed(self._calls.values()), None)
+
+    def _key(self, call: Mapping[str, Any]) -> int:
+        index = call.get("index")
+        taken = isinstance(index, int) and index not in self._calls
+        return index if taken and isinstance(index, int) else max(self._calls, default=-1) + 1
+
+
+def _route(extension: Mapping[str, Any]) -> Iterator[ev.Event]:
+    """What a gateway of ours says about its own route."""
+    for row in extension.get("attempts") or ():
+        yield from _attempt(row)
+    if isinstance(change := extension.get("substituted"), dict):
+        yield ev.Substituted(str(change.get("asked")), str(extension.get("model")), str(change.get("reason")))
+    for row in extension.get("warnings") or ():
+        yield ev.Warned(str(row.get("code")), str(row.get("message")), row.get("param"))
+
+
+def _attempt(row: Mapping[str, Any]) -> Iterator[ev.Event]:
+    number, provider, model = int(row.get("number") or 0), str(row.get("provider")), str(row.get("model"))
+    if (error := row.get("error")) is None:
+        yield ev.AttemptStarted(number, provider, model)
+    else:
+        yield ev.AttemptFailed(number, provider, model, OsaurusError(str(error.get("message"))))
+
+
+def _logprobs(body: Any) -> tuple[ev.TokenLogprob, ...]:
+    if not isinstance(body, dict):
+        return ()
+    return tuple(
+        ev.TokenLogprob(row["token"], row["logprob"], _rivals(row))
+        for row in body.get("content") or ()
+        if isinstance(row.get("token"), str) and isinstance(row.get("logprob"), int | float)
+    )
+
+
+def _rivals(row: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
+    return tuple((top["token"], top["logprob"]) for top in row.get("top_logprobs") or ())
+
+
+def read_usage(body: Mapping[str, Any]) -> Usage:
+    """Chat Completions totals as disjoint classes. What does not add up is kept and marked absurd."""
+    prompt, completion, total = (_count(body, f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    details = body.get("prompt_tokens_details") or {}
+    read = _count(details, "cached_tokens") or _count(body, "prompt_cache_hit_tokens")  # the second is DeepSeek's
+    write = _count(details, "cache_write_tokens")
+    thinking = _count(body.get("completion_tokens_details") or {}, "reasoning_tokens")
+    # xAI leaves reasoning out of completion_tokens; its total shows it (seen 2026-11).
+    apart = thinking > 0 and total == prompt + completion + thinking
+    output = completion if apart else completion - thinking
+    fresh = prompt - read - write
+    sums = total in (0, prompt + completion + (thinking if apart else 0))
+    return Usage(
+        input_tokens=max(fresh, 0),
+        output_tokens=max(output, 0),
+        cache_read_input_tokens=read,
+        cache_creation_input_tokens=write,
+        reasoning_output_tokens=thinking,
+        estimated=bool(body.get("estimated")),
+        absurd=fresh < 0 or output < 0 or not sums,
+    )
+
+
+def _count(body: Mapping[str, Any], key: str) -> int:
+    value = body.get(key)
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def decode_models(payload: Mapping[str, Any], provider: str) -> Sequence[ModelCard]:
+    """The cards in a `GET /models` body. A row that is none is left out; the rest of the list stays."""
+    rows = payload.get("data") if isinstance(payload, Mapping) else None
+    if not isinstance(rows, list):
+        raise BadAnswer(f"{provider} sent no list of models.", provider=provider)
+    return [_card(row, provider) for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
+
+
+def _card(row: Mapping[str, Any], provider: str) -> ModelCard:
+    created = row.get("created")
+    windows = (row.get(key) for key in ("context_length", "context_window", "max_model_len", "max_context_length"))
+    return ModelCard(
+        id=row["id"],
+        provider=provider,
+        context_length=next((size for size in windows if isinstance(size, int) and size > 0), None),
+        capabilities=Capabilities(),
+        created=created if isinstance(created, int) else 0,
+    )
