@@ -210,14 +210,13 @@ class WorkerDied(ProviderError):
 
 
 class StreamCut(OsaurusError):
-    """The answer broke off after a word was shown. `cause` is the fault, `words` what had arrived."""
+    """The answer broke off after a word was shown. `cause` is the fault."""
 
     status, code = 502, "stream_cut"
 
-    def __init__(self, message: str, *, cause: OsaurusError, words: int = 0) -> None:
+    def __init__(self, message: str, *, cause: OsaurusError) -> None:
         super().__init__(message)
         self.cause = cause
-        self.words = words
 
 
 class Cancelled(OsaurusError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -55,7 +55,7 @@ class Adapter(Protocol):
     async def models(self) -> Sequence[ModelCard]:
         """What it offers now. Raises ProviderError when it cannot be asked."""
 
-    def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncIterator[Event]:
+    def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt, /) -> AsyncGenerator[Event, None]:
         """Events from `Started` to `Finished`. Raises OsaurusError for a fault; closing it stops the work."""
 
     async def aclose(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Which candidates, in which order, and the walk along them. Decides apart from calling."""

@@ -1,0 +1,31 @@
+"""The candidates for one request, in the order in which they may be asked. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from osaurus_nb.models import ModelCard
+from osaurus_nb.ports import Adapter
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that may answer, and the code that asks it."""
+
+    card: ModelCard
+    adapter: Adapter
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who is asked, first to last. `asked` is the name that the caller wrote."""
+
+    asked: str
+    candidates: tuple[Candidate, ...]
+
+
+def chain(asked: str, candidates: Iterable[Candidate]) -> Plan:
+    """The named model and then the caller's own fallbacks, each model once."""
+    unique = {candidate.card.name: candidate for candidate in candidates}
+    return Plan(asked, tuple(unique.values()))
