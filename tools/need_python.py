@@ -1,4 +1,6 @@
-"""Tells in one sentence why this Python cannot make the environment. Refuses nothing that can; runs on any Python 3."""
+"""Tells in one sentence why this Python cannot make the environment. Old Pythons can read it too."""
+
+# ruff: noqa: UP031, UP036
 
 import sys
 
@@ -10,4 +12,4 @@ try:
     import ensurepip  # noqa: F401
     import venv  # noqa: F401
 except ImportError:
-    sys.exit("This Python cannot make environments (no venv or ensurepip). Debian, Ubuntu: apt-get install python3-venv")
+    sys.exit("This Python lacks venv or ensurepip. On Debian and Ubuntu: apt-get install python3-venv")
