@@ -82,7 +82,7 @@ class Library:
 
     def find(self, id: str) -> LocalModel:
         """The model of exactly this id. Raises ModelNotFound with near matches, or ModelRejected."""
-        parts = _components(id)
+        parts = components(id)
         folder = self._root.joinpath(*parts) if parts else None
         if folder is None or not self._spelt_so(parts) or not _is_model(folder):
             raise self._not_found(id)
@@ -123,8 +123,8 @@ class Library:
         return ModelNotFound(f"No local model {id[:200]!r}.{hint}", near=near)
 
 
-def _components(id: str) -> tuple[str, ...]:
-    """The folder names that an id spells, or nothing when it could mean any other place."""
+def components(id: str) -> tuple[str, ...]:
+    """The folder names that an id spells; none when it could mean a place outside the models directory."""
     parts = tuple(id.split("/"))
     sound = all(part and part.strip() == part and not part.startswith((".", "~")) for part in parts)
     plain = all(letter in _ALLOWED_IN_ID for part in parts for letter in part)

