@@ -1,0 +1,82 @@
+"""The local engine as a provider like any other: `local`. Text only; no mlx in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+
+from osaurus_nb.config.paths import Paths
+from osaurus_nb.errors import WorkerDied
+from osaurus_nb.events import Event
+from osaurus_nb.local.connection import Departed, Patience
+from osaurus_nb.local.library import Library, LocalModel
+from osaurus_nb.local.profiles import capabilities
+from osaurus_nb.local.protocol import Health
+from osaurus_nb.local.supervisor import Supervisor, WorkerSettings
+from osaurus_nb.local.templates import to_template
+from osaurus_nb.models import LOCAL, ModelCard
+from osaurus_nb.ports import Attempt
+from osaurus_nb.request import ChatRequest
+
+#: A worker may leave just as it is asked; its successors hardly do so too.
+_TRIES = 3
+
+
+class LocalAdapter:
+    """The models in the library of this machine, each in a worker process that is shared with others."""
+
+    def __init__(
+        self, paths: Paths, *, settings: WorkerSettings | None = None, patience: Patience | None = None
+    ) -> None:
+        self._library = Library(paths.models)
+        self._supervisor = Supervisor(paths, settings=settings, patience=patience)
+
+    @property
+    def provider(self) -> str:
+        return LOCAL
+
+    async def models(self) -> Sequence[ModelCard]:
+        """Every model in the library that may be loaded."""
+        return await asyncio.to_thread(lambda: [_card(model) for model in self._library.list()])
+
+    async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncIterator[Event]:
+        """The answer of `card`'s worker. Closing it stops the work before the next token."""
+        to_template(request.messages)  # what no template can carry is refused here, before a model is loaded
+        model = await self._find(card.id)
+        for _ in range(_TRIES):
+            connection = await self._supervisor.acquire(model)
+            try:
+                async with aclosing(connection.stream(request)) as events:
+                    async for event in events:
+                        yield event
+            except Departed:
+                continue
+            return
+        raise WorkerDied(f"The worker of {card.id!r} keeps leaving. Ask again.", provider=LOCAL, model=card.id)
+
+    async def unload(self, model_id: str) -> bool:
+        """Take a model out of memory, for everybody. False when it is not loaded."""
+        return await self._supervisor.unload(await self._find(model_id))
+
+    async def status(self) -> list[Health]:
+        """The workers that run now, and how they are."""
+        return await self._supervisor.status(await asyncio.to_thread(self._library.list))
+
+    async def aclose(self) -> None:
+        """Hang up; loaded models stay for other processes until they are idle."""
+        await self._supervisor.aclose()
+
+    async def _find(self, model_id: str) -> LocalModel:
+        return await asyncio.to_thread(self._library.find, model_id)
+
+
+def _card(model: LocalModel) -> ModelCard:
+    return ModelCard(
+        model.id,
+        provider=LOCAL,
+        endpoint="process",
+        context_length=model.context_length,
+        capabilities=capabilities(model.folder),
+        size_bytes=model.size_bytes,
+    )

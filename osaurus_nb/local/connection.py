@@ -1,0 +1,253 @@
+"""One client's line to one worker: many requests at a time, each with its own stream of events.
+
+Notices at once when the worker dies, and in time when it hangs: then it is killed, so that the next request finds a
+fresh one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+
+from osaurus_nb.errors import OsaurusError, WorkerDied
+from osaurus_nb.events import Event, Finished
+from osaurus_nb.local.places import Badge, Place, is_held, read_badge
+from osaurus_nb.local.protocol import (
+    AskHealth,
+    Cancel,
+    Farewell,
+    Fault,
+    FrameReader,
+    FromClient,
+    Generate,
+    Health,
+    Hello,
+    ProtocolError,
+    Shutdown,
+    Streamed,
+    Welcome,
+    encode,
+    error_of,
+)
+from osaurus_nb.models import LOCAL
+from osaurus_nb.request import ChatRequest
+
+_CHUNK = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds. `quiet`: silence before we ask how it is. `reply`: until it must have answered that.
+
+    `beat`: the longest that the engine may take for one token or one piece of a prompt.
+    """
+
+    hello: float = 5.0
+    quiet: float = 5.0
+    reply: float = 10.0
+    beat: float = 120.0
+
+
+class Departed(Exception):
+    """The worker left of its own will before it began with this request: ask its successor."""
+
+
+class Connection:
+    """A line that was let in. Make one with `connect`."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, place: Place, badge: Badge) -> None:
+        self.pid = badge.pid
+        self.model = ""
+        self._reader = reader
+        self._writer = writer
+        self._place = place
+        self._badge = badge
+        self._patience = Patience()
+        self._frames = FrameReader()
+        self._ids = count(1)
+        self._inboxes: dict[int, asyncio.Queue[tuple[Event, ...] | OsaurusError | Departed]] = {}
+        self._begun: set[int] = set()
+        self._health: asyncio.Future[Health] | None = None
+        self._heard = time.monotonic()
+        self._farewell = False
+        self._hung = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.closed = False
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[Event]:
+        """The worker's events. Closing it early stops the work before the next token."""
+        if self.closed:
+            raise Departed
+        id = next(self._ids)
+        inbox = self._inboxes[id] = asyncio.Queue()
+        self._heard = time.monotonic()
+        self._send(Generate(id, request))
+        over = False
+        try:
+            while not over:
+                found = await inbox.get()
+                if isinstance(found, Exception):
+                    over = True
+                    raise found
+                over = isinstance(found[-1], Finished)
+                for event in found:
+                    yield event
+        finally:
+            del self._inboxes[id]
+            self._begun.discard(id)
+            if not over:
+                self._send(Cancel(id))
+
+    async def health(self) -> Health:
+        """How the worker is. Raises TimeoutError when it does not say, WorkerDied when it is gone."""
+        if self.closed:
+            raise self._died()
+        if self._health is None or self._health.done():
+            self._health = asyncio.get_running_loop().create_future()
+            self._send(AskHealth())
+        return await asyncio.wait_for(asyncio.shield(self._health), self._patience.reply)
+
+    async def shut_down(self) -> None:
+        """Ask the worker to leave, and wait until it has."""
+        self._send(Shutdown())
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def aclose(self) -> None:
+        """Hang up. The worker stays for others."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._end()
+
+    def kill(self) -> None:
+        """End a worker that hangs."""
+        kill_worker(self._place, self._badge)
+
+    def start(self, patience: Patience) -> None:
+        self._patience = patience
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._watch())]
+
+    async def greet(self) -> None:
+        """Show the token. Raises ConnectionError when we are not let in."""
+        self._send(Hello(self._badge.token))
+        while data := await self._reader.read(_CHUNK):
+            frames = self._frames.feed(data)
+            if frames:
+                if not isinstance(frames[0], Welcome):
+                    break
+                self.model = frames[0].model
+                return
+        raise ConnectionRefusedError("the worker did not let us in")
+
+    async def _listen(self) -> None:
+        try:
+            while data := await self._reader.read(_CHUNK):
+                self._heard = time.monotonic()
+                for frame in self._frames.feed(data):
+                    self._take(frame)
+        except (OSError, ProtocolError):
+            pass  # the same as a worker that is gone
+        finally:
+            self._end()
+
+    def _take(self, frame: object) -> None:
+        match frame:
+            case Streamed(id=id, events=events):
+                self._begun.add(id)
+                self._put(id, events)
+            case Fault(id=id):
+                self._put(id, error_of(frame, provider=LOCAL, model=self.model))
+            case Health():
+                if self._health is not None and not self._health.done():
+                    self._health.set_result(frame)
+            case Farewell():
+                self._farewell = True
+            case _:
+                raise ProtocolError("a frame that only clients send")
+
+    def _put(self, id: int, content: tuple[Event, ...] | OsaurusError | Departed) -> None:
+        inbox = self._inboxes.get(id)
+        if inbox is not None:
+            inbox.put_nowait(content)
+
+    def _end(self) -> None:
+        """Tell everybody who waits that nothing more will come."""
+        if self.closed:
+            return
+        self.closed = True
+        self._writer.close()
+        for id in self._inboxes:
+            missed = self._farewell and id not in self._begun
+            self._put(id, Departed() if missed else self._died())
+        if self._health is not None and not self._health.done():
+            self._health.set_exception(self._died())
+            self._health.exception()  # nobody may be waiting for it
+
+    def _died(self) -> WorkerDied:
+        how = "was stopped" if self._farewell else "hung and was ended" if self._hung else "ended unexpectedly"
+        words = f"The process of the local model {self.model!r} {how}. Ask again: a new one is started."
+        return WorkerDied(words, provider=LOCAL, model=self.model)
+
+    async def _watch(self) -> None:
+        """While somebody waits and nothing comes, ask how it is; end a worker that does not know."""
+        patience = self._patience
+        while not self.closed:
+            silent = time.monotonic() - self._heard
+            if not self._inboxes or silent < patience.quiet:
+                await asyncio.sleep(patience.quiet - silent if self._inboxes else patience.quiet)
+            elif await self._hangs():
+                self._hung = True
+                await asyncio.to_thread(self.kill)
+                return
+            else:
+                await asyncio.sleep(patience.quiet)
+
+    async def _hangs(self) -> bool:
+        try:
+            return (await self.health()).beat_age > self._patience.beat
+        except TimeoutError:
+            return True
+        except WorkerDied:
+            return False
+
+    def _send(self, frame: FromClient) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(encode(frame))
+
+
+async def connect(place: Place, patience: Patience) -> Connection | None:
+    """A line to the worker at `place`, or None when none listens. Raises TimeoutError when it does not answer."""
+    badge = read_badge(place)
+    if badge is None:
+        return None
+    try:
+        reader, writer = await asyncio.wait_for(asyncio.open_unix_connection(place.socket), patience.hello)
+    except (FileNotFoundError, ConnectionError):
+        return None
+    connection = Connection(reader, writer, place, badge)
+    try:
+        await asyncio.wait_for(connection.greet(), patience.hello)
+    except (ConnectionError, ProtocolError):
+        writer.close()
+        return None
+    except BaseException:
+        writer.close()
+        raise
+    connection.start(patience)
+    return connection
+
+
+def kill_worker(place: Place, badge: Badge) -> None:
+    """End the worker that wrote `badge`, if it still lives. Its lock proves that the pid is still its own."""
+    if is_held(place.life) and read_badge(place) == badge:
+        with suppress(ProcessLookupError):
+            os.kill(badge.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5.0
+    while is_held(place.life) and time.monotonic() < deadline:
+        time.sleep(0.01)

@@ -1,0 +1,158 @@
+"""The one thread that owns a model: it loads, reads prompts, draws tokens and forgets. Reached by queues only.
+
+mlx's streams belong to threads, so everything that touches the model happens here. A fault of one request is told to
+that request; a fault of the engine itself ends the process, because what it leaves behind cannot be trusted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+
+from osaurus_nb.errors import OsaurusError, RateLimited
+from osaurus_nb.events import Event
+from osaurus_nb.local.batch import Batch, Key
+from osaurus_nb.local.loading import Loaded
+from osaurus_nb.models import LOCAL
+from osaurus_nb.request import ChatRequest
+
+#: Something for one request: events, or the error that it ends in.
+Parcel = tuple[Key, tuple[Event, ...] | OsaurusError]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much an engine takes on."""
+
+    slots: int = 8
+    waiting: int = 64
+    cache_bytes: int = 512 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How the engine is, readable from any thread."""
+
+    beat_age: float
+    running: int
+    waiting: int
+    answered: int
+    cache_bytes: int
+
+
+class Engine:
+    """Serves one model. `deliver` is called on the engine's thread, once for each step."""
+
+    def __init__(self, load: Callable[[], Loaded], *, limits: Limits, deliver: Callable[[list[Parcel]], None]) -> None:
+        self._load = load
+        self._limits = limits
+        self._deliver = deliver
+        self._change = threading.Condition()
+        self._waiting: deque[tuple[Key, ChatRequest]] = deque()
+        self._cancelled: set[Key] = set()
+        self._stopping = False
+        self._pulse = Pulse(0.0, 0, 0, 0, 0)
+        self._beat = time.monotonic()
+        self.loaded: Future[Loaded] = Future()
+        self.ended: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, name="osaurus-engine", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load. `loaded` tells how that went, `ended` when the thread is over, and with which fault."""
+        self._thread.start()
+
+    def submit(self, key: Key, request: ChatRequest) -> None:
+        """Queue a request. Raises RateLimited when too many wait already."""
+        with self._change:
+            if len(self._waiting) >= self._limits.waiting:
+                raise RateLimited(
+                    f"{len(self._waiting)} requests are waiting for this model already. Try again later.",
+                    provider=LOCAL,
+                    retry_after=1.0 + len(self._waiting) / self._limits.slots,
+                )
+            if not self._waiting and not self._pulse.running:
+                self._beat = time.monotonic()  # rest is no silence: from here on a beat is due
+            self._waiting.append((key, request))
+            self._change.notify()
+
+    def cancel(self, key: Key) -> None:
+        """Forget a request; one that runs stops before its next token."""
+        with self._change:
+            self._cancelled.add(key)
+            self._change.notify()
+
+    def stop(self) -> None:
+        """End the thread after the present step."""
+        with self._change:
+            self._stopping = True
+            self._change.notify()
+
+    def pulse(self) -> Pulse:
+        with self._change:
+            running, waiting = self._pulse.running, len(self._waiting)
+            age = time.monotonic() - self._beat if running or waiting else 0.0
+            return replace(self._pulse, beat_age=age, waiting=waiting)
+
+    def _run(self) -> None:
+        # The edge of this thread: whoever waits on the futures raises what was caught here.
+        try:
+            loaded = self._load()
+        except BaseException as fault:  # noqa: BLE001
+            self.loaded.set_exception(fault)
+            return
+        self.loaded.set_result(loaded)
+        try:
+            self._serve(Batch(loaded, slots=self._limits.slots, cache_bytes=self._limits.cache_bytes))
+        except BaseException as fault:  # noqa: BLE001
+            self.ended.set_exception(fault)
+        else:
+            self.ended.set_result(None)
+
+    def _serve(self, batch: Batch) -> None:
+        while not self._stopping:
+            self._wait_for_work(batch)
+            self._apply_cancels(batch)
+            parcels = self._admit(batch)
+            if batch.running:
+                parcels += batch.step()
+            self._note(batch)
+            if parcels:
+                self._deliver(parcels)
+        batch.close()
+
+    def _wait_for_work(self, batch: Batch) -> None:
+        with self._change:
+            self._change.wait_for(lambda: self._stopping or self._waiting or self._cancelled or batch.running)
+
+    def _note(self, batch: Batch) -> None:
+        with self._change:
+            self._beat = time.monotonic()
+            self._pulse = Pulse(0.0, batch.running, 0, batch.answered, batch.prompts.nbytes)
+
+    def _apply_cancels(self, batch: Batch) -> None:
+        with self._change:
+            cancelled, self._cancelled = self._cancelled, set()
+            if cancelled:
+                self._waiting = deque(item for item in self._waiting if item[0] not in cancelled)
+        for key in cancelled:
+            batch.cancel(key)
+
+    def _admit(self, batch: Batch) -> list[Parcel]:
+        parcels: list[Parcel] = []
+        while (item := self._next_fitting(batch)) is not None:
+            key, request = item
+            try:
+                parcels.append((key, batch.admit(key, request)))
+            except OsaurusError as refused:
+                parcels.append((key, refused))
+        return parcels
+
+    def _next_fitting(self, batch: Batch) -> tuple[Key, ChatRequest] | None:
+        with self._change:
+            if self._waiting and batch.room_for(self._waiting[0][1]):
+                return self._waiting.popleft()
+            return None
