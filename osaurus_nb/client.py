@@ -1,0 +1,165 @@
+"""`Client` and `AsyncClient`: ask any model, get a Reply or a stream.
+
+The sync client is a thin shadow of the async one, seen through the portal: it works in a script, in a notebook cell
+with a running loop and in a widget's callback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Self, Unpack
+
+from osaurus_nb import options as opt
+from osaurus_nb._portal import portal
+from osaurus_nb.assembly import backend as assemble
+from osaurus_nb.config.settings import Settings
+from osaurus_nb.conversation import AsyncConversation, Conversation
+from osaurus_nb.models import ModelCard
+from osaurus_nb.options import ChatOptions, Prompt
+from osaurus_nb.reply import Reply
+from osaurus_nb.runtime import Backend, SourceStatus
+from osaurus_nb.stream import AsyncStream, Stream
+from osaurus_nb.tools import MAX_ROUNDS, Toolbox
+from osaurus_nb.turn import Turn
+
+
+class AsyncClient:
+    """Ask any model, local or remote.
+
+    In a notebook whose Jupyter server runs our extension, the server does the work and holds the keys (connected
+    mode); anywhere else, or with `embedded=True`, this process does it (embedded mode). Same calls, same results.
+    `url` and `key` name another gateway of ours; `backend` is for tests and hosts that bring their own Runtime.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str | None = None,
+        url: str | None = None,
+        key: str | None = None,
+        embedded: bool = False,
+        backend: Backend | None = None,
+    ) -> None:
+        settings = Settings.from_env()
+        if url is not None:
+            settings = replace(settings, url=url.rstrip("/"), key=key or settings.key)
+        elif embedded:
+            settings = replace(settings, url=None, key=None)
+        self.model = model or settings.model
+        self.settings = settings
+        self._backend = backend
+
+    @property
+    def mode(self) -> str:
+        """`connected` or `embedded`."""
+        return "connected" if self.settings.url else "embedded"
+
+    @property
+    def backend(self) -> Backend:
+        """What does the work; made on first use, for the loop that uses it first."""
+        if self._backend is None:
+            self._backend = assemble(self.settings)
+        return self._backend
+
+    async def chat(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> Reply:
+        """The whole answer. Raises OsaurusError when nobody could give one; its `reply` is what had come."""
+        stream = self.stream(prompt, **options)
+        async with aclosing(stream.events()) as events:
+            async for _ in events:
+                pass
+        return stream.reply
+
+    def stream(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> AsyncStream:
+        """The answer as it comes."""
+        toolbox = Toolbox(options.get("tools", ()))
+        request = opt.request(prompt, options, model=self.model, toolbox=toolbox)
+        return AsyncStream(Turn(lambda: self.backend, request, toolbox, options.get("max_rounds", MAX_ROUNDS)))
+
+    def conversation(self, **defaults: Unpack[ChatOptions]) -> AsyncConversation:
+        """A chat that remembers its turns. `defaults` hold for each of them."""
+        return AsyncConversation(self.stream, defaults)
+
+    async def models(self) -> Sequence[ModelCard]:
+        """Every model that can be named now."""
+        return await self.backend.models()
+
+    async def status(self) -> Sequence[SourceStatus]:
+        """How each provider is doing."""
+        return await self.backend.status()
+
+    async def aclose(self) -> None:
+        """Let go of connections. Local models stay loaded for others until they are idle."""
+        if self._backend is not None:
+            await self._backend.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+class Client:
+    """The sync twin of AsyncClient: the same calls, without `await`."""
+
+    def __init__(
+        self,
+        *,
+        model: str | None = None,
+        url: str | None = None,
+        key: str | None = None,
+        embedded: bool = False,
+        backend: Backend | None = None,
+    ) -> None:
+        self._async = AsyncClient(model=model, url=url, key=key, embedded=embedded, backend=backend)
+        self._portal = portal()
+
+    @property
+    def model(self) -> str:
+        """The model that answers when none is named; assign to change it."""
+        return self._async.model
+
+    @model.setter
+    def model(self, name: str) -> None:
+        self._async.model = name
+
+    @property
+    def mode(self) -> str:
+        """`connected` or `embedded`."""
+        return self._async.mode
+
+    @property
+    def settings(self) -> Settings:
+        return self._async.settings
+
+    def chat(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> Reply:
+        """The whole answer. An interrupt stops the work at the model at once."""
+        return self._portal.run(self._async.chat(prompt, **options))
+
+    def stream(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> Stream:
+        """The answer as it comes."""
+        return Stream(self._async.stream(prompt, **options), self._portal)
+
+    def conversation(self, **defaults: Unpack[ChatOptions]) -> Conversation:
+        """A chat that remembers its turns. `defaults` hold for each of them."""
+        return Conversation(self._async.conversation(**defaults), self._portal)
+
+    def models(self) -> Sequence[ModelCard]:
+        """Every model that can be named now."""
+        return self._portal.run(self._async.models())
+
+    def status(self) -> Sequence[SourceStatus]:
+        """How each provider is doing."""
+        return self._portal.run(self._async.status())
+
+    def close(self) -> None:
+        """Let go of connections. Local models stay loaded for others until they are idle."""
+        self._portal.run(self._async.aclose())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,38 @@
+"""What the user set, read once from the environment into one value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from osaurus_nb.config.paths import Paths
+from osaurus_nb.ports import Timeouts
+
+#: The model that `osaurus-nb pull` fetches: it answers when nobody names one.
+EMBEDDED_MODEL = "smollm2-135m-instruct"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`url` and `key` are there when a Jupyter server of ours started this process: connected mode."""
+
+    paths: Paths
+    model: str = EMBEDDED_MODEL
+    url: str | None = None
+    key: str | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+    def __repr__(self) -> str:
+        mode = "connected" if self.url else "embedded"
+        return f"Settings({mode}, model={self.model!r})"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
+        url, key = env.get("OSAURUS_URL") or None, env.get("OSAURUS_KEY") or None
+        return cls(
+            paths=Paths.from_env(env),
+            model=env.get("OSAURUS_MODEL") or EMBEDDED_MODEL,
+            url=url.rstrip("/") if url and key else None,
+            key=key if url else None,
+        )

@@ -1,0 +1,97 @@
+"""What a caller may say beside the prompt, and the request that it makes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from osaurus_nb.errors import RequestError
+from osaurus_nb.messages import Media, Message, Part, Reasoning, Text, ToolCall, ToolResult, system, user
+from osaurus_nb.request import ChatRequest, Effort, ResponseFormat, RouteOptions, Sampling, Tool, ToolChoice
+from osaurus_nb.tools import Function, Toolbox
+
+#: What can be asked: a text, one turn's parts (texts and media), or whole turns.
+Prompt = str | Message | Sequence["str | Part | Message"]
+
+
+class ChatOptions(TypedDict, total=False):
+    """Everything beside the prompt. A field left out means the model's own default.
+
+    `fallbacks` are models that may answer instead, in order, if the named one fails before its first word;
+    `deadline` is for the whole answer, in seconds; `extra` goes to the provider as it is.
+    """
+
+    model: str | None
+    system: str | None
+    tools: Sequence[Function | Tool]
+    tool_choice: ToolChoice
+    max_rounds: int
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    min_p: float | None
+    stop: str | Sequence[str]
+    seed: int | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    repetition_penalty: float | None
+    logprobs: bool
+    top_logprobs: int | None
+    response_format: ResponseFormat
+    reasoning_effort: Effort
+    fallbacks: Sequence[str]
+    deadline: float | None
+    extra: dict[str, Any]
+
+
+_KNOWN = frozenset(ChatOptions.__annotations__)
+_SAMPLING = frozenset(Sampling.__dataclass_fields__) & _KNOWN - {"stop"}
+
+
+def request(prompt: Prompt, options: ChatOptions, *, model: str, toolbox: Toolbox) -> ChatRequest:
+    """The neutral request. Raises RequestError for an option or a prompt that is none."""
+    if unknown := set(options) - _KNOWN:
+        known = ", ".join(sorted(_KNOWN))
+        raise RequestError(f"Unknown option '{min(unknown)}'. Known: {known}.", param=min(unknown))
+    return ChatRequest(
+        model=options.get("model") or model,
+        messages=messages(prompt, options.get("system")),
+        tools=toolbox.tools,
+        tool_choice=options.get("tool_choice"),
+        response_format=options.get("response_format"),
+        sampling=_sampling(options),
+        reasoning_effort=options.get("reasoning_effort"),
+        route=RouteOptions(fallbacks=tuple(options.get("fallbacks", ())), deadline=options.get("deadline")),
+        extra=options.get("extra", {}),
+    )
+
+
+def messages(prompt: Prompt, system_text: str | None = None) -> tuple[Message, ...]:
+    """The turns that a prompt means, behind the system prompt if there is one."""
+    turns = _turns(prompt)
+    if not any(turn.parts for turn in turns):
+        raise RequestError("The prompt is empty; ask something.", param="messages")
+    return (system(system_text), *turns) if system_text else turns
+
+
+def _turns(prompt: Prompt) -> tuple[Message, ...]:
+    if isinstance(prompt, str):
+        return (user(prompt),) if prompt else ()
+    if isinstance(prompt, Message):
+        return (prompt,)
+    items = list(prompt)
+    if items and all(isinstance(item, Message) for item in items):
+        return tuple(item for item in items if isinstance(item, Message))
+    parts = [item for item in items if isinstance(item, str | Text | Media | Reasoning | ToolCall | ToolResult)]
+    if len(parts) < len(items):
+        raise RequestError("A prompt is a text, parts (texts and media), or whole messages, not a mixture.")
+    return (user(*parts),)
+
+
+def _sampling(options: ChatOptions) -> Sampling:
+    stop = options.get("stop", ())
+    chosen: dict[str, Any] = {key: value for key, value in options.items() if key in _SAMPLING}
+    return Sampling(
+        max_output_tokens=options.get("max_tokens"), stop=(stop,) if isinstance(stop, str) else tuple(stop), **chosen
+    )

@@ -1,0 +1,78 @@
+"""What a question brought back: the text, who really answered, what it used and how long it took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from osaurus_nb import _markup
+from osaurus_nb.errors import OsaurusError
+from osaurus_nb.events import AttemptFailed, AttemptStarted, FinishReason, Warned
+from osaurus_nb.messages import Message, Reasoning, ToolCall
+from osaurus_nb.models import Timings, Usage
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Reply:
+    """A finished answer, or what there was of it when it was stopped or broke off.
+
+    `model` and `provider` are the ones that answered; `asked` is the name in the request. `messages` are the turns
+    that this reply added, tool calls and their results included.
+    """
+
+    text: str
+    model: str
+    provider: str
+    asked: str
+    finish_reason: FinishReason
+    usage: Usage | None = None
+    timings: Timings | None = None
+    attempts: tuple[AttemptStarted | AttemptFailed, ...] = ()
+    warnings: tuple[Warned, ...] = ()
+    messages: tuple[Message, ...] = field(default=())
+    stopped: bool = False
+    error: OsaurusError | None = None
+    id: str | None = None
+    substituted: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"<Reply {len(self.text)} characters, {self.footer}>"
+
+    @property
+    def message(self) -> Message:
+        """The last turn of the assistant."""
+        return next((m for m in reversed(self.messages) if m.role == "assistant"), Message("assistant", ()))
+
+    @property
+    def reasoning(self) -> str:
+        return "".join(part.text for part in self.message.parts if isinstance(part, Reasoning))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Calls that wait for an answer."""
+        return self.message.tool_calls
+
+    @property
+    def footer(self) -> str:
+        """One line: who answered, how much, how fast, and what was odd."""
+        parts = [f"{self.provider}: {self.model}" if self.provider else self.model]
+        if self.usage is not None:
+            about = "about " if self.usage.estimated else ""
+            parts.append(f"{about}{self.usage.total_input} → {self.usage.total_output} tokens")
+        if self.timings is not None:
+            parts.append(f"{self.timings.total:.1f} s")
+            if (speed := self.timings.tokens_per_second(self.usage)) is not None:
+                parts.append(f"{speed:.0f} tokens/s")
+        if self.stopped:
+            parts.append("stopped")
+        elif self.finish_reason not in ("stop", "tool_calls"):
+            parts.append(f"ended by {self.finish_reason}")
+        return " · ".join(parts)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Plain text and one rich form, in which nothing of the answer can run or load."""
+        notices = [warning.message for warning in self.warnings] + ([str(self.error)] if self.error else [])
+        return _markup.bundle(self.text, footer=self.footer, notices=notices)

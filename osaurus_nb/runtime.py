@@ -1,0 +1,175 @@
+"""The hall: builds adapters from settings, resolves names, and streams one step at a time. Owns what it opens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+from osaurus_nb.catalog import names
+from osaurus_nb.errors import ModelNotFound, OsaurusError
+from osaurus_nb.events import Event
+from osaurus_nb.models import LOCAL, ModelCard
+from osaurus_nb.ports import Adapter, Clock, Observation, Observer, Step, SystemClock, Timeouts
+from osaurus_nb.request import ChatRequest
+from osaurus_nb.routing import engine
+from osaurus_nb.routing.plan import Candidate, Plan, chain
+
+log = logging.getLogger("osaurus_nb")
+
+#: How long a provider's list of models is believed, in seconds.
+LIST_TTL = 300.0
+
+
+class Backend(Protocol):
+    """What a client stands on: this runtime, or a server of ours reached over HTTP."""
+
+    def stream(self, request: ChatRequest, /) -> AsyncGenerator[Event, None]: ...
+
+    async def models(self) -> Sequence[ModelCard]: ...
+
+    async def status(self) -> Sequence[SourceStatus]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Sources(Protocol):
+    """Where adapters come from. `current` is cheap and may change between calls."""
+
+    def current(self) -> Mapping[str, Adapter]: ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How one provider is doing: how many models it lists, or why it lists none."""
+
+    provider: str
+    models: int
+    error: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    cards: Sequence[ModelCard]
+    at: float
+    error: OsaurusError | None = None
+
+
+class Runtime:
+    """Everything that one process needs to answer. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        sources: Sources | Iterable[Adapter],
+        *,
+        observers: Sequence[Observer] = (),
+        clock: Clock | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self._sources = _Fixed(sources) if isinstance(sources, Iterable) else sources
+        self._observers = observers
+        self._clock = clock or SystemClock()
+        self._timeouts = timeouts or Timeouts()
+        self._listings: dict[Adapter, _Listing] = {}
+        self._broken: set[int] = set()
+
+    async def models(self, *, refresh: bool = False) -> Sequence[ModelCard]:
+        """Every model that can be named now, local ones first. A provider that fails is left out."""
+        listed = await self._listed(refresh=refresh)
+        return [card for slug in sorted(listed, key=lambda slug: (slug != LOCAL, slug)) for card in listed[slug]]
+
+    async def status(self) -> Sequence[SourceStatus]:
+        adapters = self._sources.current()
+        await self._listed(refresh=True)
+        rows = ((slug, self._listings[adapter]) for slug, adapter in adapters.items())
+        return [SourceStatus(slug, len(row.cards), str(row.error) if row.error else None) for slug, row in rows]
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        """One step. Raises RequestError for a name or a field that is wrong; later faults come as `Failed`."""
+        plan = await self._plan(request)
+        step = self._step(request)
+        timeouts = self._timeouts
+        async with aclosing(engine.run(plan, request, step, timeouts=timeouts)) as stream:
+            async for event in stream:
+                if self._observers:
+                    self._tell(Observation(step, event, self._clock.monotonic()))
+                yield event
+
+    async def aclose(self) -> None:
+        await self._sources.aclose()
+
+    def _step(self, request: ChatRequest) -> Step:
+        id = uuid.uuid4().hex
+        return Step(id=id, request_id=id, model=request.model, started=self._clock.monotonic())
+
+    async def _plan(self, request: ChatRequest) -> Plan:
+        chosen = [await self._candidate(name) for name in (request.model, *request.route.fallbacks)]
+        return chain(request.model, chosen)
+
+    async def _candidate(self, name: str) -> Candidate:
+        """The named model: on this machine, else by its prefix, else by what the providers list."""
+        adapters = self._sources.current()
+        here = adapters.get(LOCAL)
+        card = names.local(name, await here.models()) if here is not None else None
+        card = card or names.prefixed(name, {slug: self._cards(adapter) for slug, adapter in adapters.items()})
+        card = card or await self._search(name)
+        return Candidate(card, adapters[card.provider])
+
+    async def _search(self, name: str) -> ModelCard:
+        try:
+            return names.resolve(name, await self._listed())
+        except ModelNotFound:  # it may be newer than the lists at hand
+            return names.resolve(name, await self._listed(refresh=True))
+
+    async def _listed(self, *, refresh: bool = False) -> dict[str, Sequence[ModelCard]]:
+        adapters = self._sources.current()
+        now = self._clock.monotonic()
+        stale = [adapter for adapter in adapters.values() if refresh or not self._fresh(adapter, now)]
+        for adapter, listing in zip(stale, await asyncio.gather(*map(self._list, stale)), strict=True):
+            self._listings[adapter] = listing
+        self._listings = {adapter: self._listings[adapter] for adapter in adapters.values()}
+        return {slug: self._listings[adapter].cards for slug, adapter in adapters.items()}
+
+    def _fresh(self, adapter: Adapter, now: float) -> bool:
+        listing = self._listings.get(adapter)
+        return adapter.provider != LOCAL and listing is not None and not listing.error and now - listing.at < LIST_TTL
+
+    def _cards(self, adapter: Adapter) -> Sequence[ModelCard]:
+        listing = self._listings.get(adapter)
+        return listing.cards if listing is not None else ()
+
+    async def _list(self, adapter: Adapter) -> _Listing:
+        try:
+            return _Listing(await adapter.models(), self._clock.monotonic())
+        except OsaurusError as error:
+            return _Listing((), self._clock.monotonic(), error)
+
+    def _tell(self, note: Observation) -> None:
+        for observer in self._observers:
+            try:
+                observer.observe(note)
+            except Exception as exc:  # noqa: BLE001 - observers cannot hurt: the answer goes on
+                if id(observer) not in self._broken:
+                    self._broken.add(id(observer))
+                    log.warning("%s failed with %s and is ignored", type(observer).__name__, type(exc).__name__)
+
+
+class _Fixed:
+    """Adapters that never change, by their provider's slug."""
+
+    def __init__(self, adapters: Iterable[Adapter]) -> None:
+        self._adapters = {adapter.provider: adapter for adapter in adapters}
+
+    def current(self) -> Mapping[str, Adapter]:
+        return self._adapters
+
+    async def aclose(self) -> None:
+        for adapter in self._adapters.values():
+            await adapter.aclose()
