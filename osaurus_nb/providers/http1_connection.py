@@ -206,7 +206,7 @@ class Connection(asyncio.Protocol):
                     raise httpx2.RemoteProtocolError("the answer is an upgrade or an endless row of interim answers")
             elif self._closed:
                 self._raise_fault()
-                raise httpx2.RemoteProtocolError("the connection closed before an answer came")
+                raise httpx2.ReadError("the connection closed before an answer came")
             else:
                 await self._wait(spans.read, httpx2.ReadTimeout)
 

@@ -1,0 +1,192 @@
+"""Where foreign faults stop: HTTP client exceptions and error statuses become our error tree. Pure, one table each.
+
+The provider's own words are quoted, shortened and without keys; pages are never quoted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from osaurus_nb.errors import (
+    BadAnswer,
+    ContextTooLong,
+    CredentialRejected,
+    NotOffered,
+    OsaurusError,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    Refused,
+    TooSlow,
+    Unavailable,
+    Unreachable,
+)
+from osaurus_nb.providers.dial import AddressRefused, ConnectionRefused, NameNotFound, TlsFailed
+from osaurus_nb.providers.redaction import redact
+
+MAX_QUOTE = 200
+MAX_WAIT = 24 * 3600.0
+
+
+class AnswerTooLarge(httpx2.RemoteProtocolError):
+    """A body went past our cap."""
+
+
+#: The first row that matches counts. `{who}` is the provider, `{why}` the exception's own words where those are ours.
+_EXCEPTIONS: tuple[tuple[type[Exception], type[ProviderError], str], ...] = (
+    (NameNotFound, Unreachable, "{who} was not found: {why}. Check the spelling of its address and the network."),
+    (AddressRefused, Unreachable, "{who} was not contacted: {why}."),
+    (ConnectionRefused, Unreachable, "{who} is not there: {why}. Is it running?"),
+    (TlsFailed, Unreachable, "{who} has no trusted connection: {why}."),
+    (httpx2.ConnectTimeout, Unreachable, "{who} accepted no connection in time."),
+    (httpx2.ProxyError, Unreachable, "{who} was not reached: {why}."),
+    (httpx2.ConnectError, Unreachable, "{who} was not reached: {why}."),
+    (httpx2.PoolTimeout, TooSlow, "{who} has too many requests in flight; this one found no free connection in time."),
+    (httpx2.WriteTimeout, TooSlow, "{who} did not take the request in time."),
+    (httpx2.TimeoutException, TooSlow, "{who} sent nothing for too long."),
+    (AnswerTooLarge, BadAnswer, "{who} sent too much: {why}."),
+    (httpx2.RemoteProtocolError, BadAnswer, "{who} broke the protocol: {why}."),
+    (httpx2.DecodingError, BadAnswer, "{who} sent a compressed body that cannot be unpacked."),
+    (httpx2.NetworkError, Unreachable, "{who} was lost: the connection closed before the answer was complete."),
+    (httpx2.LocalProtocolError, Unreachable, "{who} was not asked: {why}. Check its key, headers and address."),
+    (httpx2.UnsupportedProtocol, Unreachable, "{who} was not asked: {why}."),
+    (httpx2.InvalidURL, Unreachable, "{who} was not asked: its address is not a valid URL."),
+)
+
+#: 4xx and 5xx that are neither named here nor special below: 4xx `Refused`, 5xx `Unavailable`.
+_STATUSES: Mapping[int, tuple[type[ProviderError], str]] = {
+    401: (CredentialRejected, "{who} rejected the key. Check the one that is set for it."),
+    402: (QuotaExhausted, "{who} says that the credit is used up. Waiting does not help."),
+    403: (CredentialRejected, "{who} does not allow this with the key that is set for it."),
+    404: (NotOffered, "{who} does not have {model}, or its address is wrong."),
+    408: (Unavailable, "{who} gave up waiting for the request."),
+    409: (Unavailable, "{who} reports a conflict with another request."),
+    429: (RateLimited, "{who} asks to slow down."),
+    504: (TooSlow, "{who} waited too long for its own model."),
+    529: (Unavailable, "{who} is overloaded."),
+}
+
+#: Codes that say more than the status they come with.
+_QUOTA = frozenset({"insufficient_quota", "billing_error", "billing_hard_limit_reached", "insufficient_credits"})
+_MISSING = frozenset({"model_not_found", "model_not_available"})
+_TOO_LONG = frozenset({"context_length_exceeded", "context_window_exceeded"})
+
+
+def translate(exc: Exception, *, provider: str, model: str | None = None) -> ProviderError:
+    """What an exception of the HTTP client means. Raise the result `from exc`."""
+    for kind, error, sentence in _EXCEPTIONS:
+        if isinstance(exc, kind):
+            return error(sentence.format(who=provider, why=exc), provider=provider, model=model)
+    return BadAnswer(f"{provider} could not be asked ({type(exc).__name__}).", provider=provider, model=model)
+
+
+def status_error(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    provider: str,
+    model: str | None = None,
+    secrets: Iterable[str] = (),
+) -> OsaurusError:
+    """What an answer that is not a 2xx means. `headers` are looked up in lower case; `secrets` were sent with it."""
+    words, code = _said(body)
+    if status < 400:
+        return BadAnswer(_redirect(headers, provider), provider=provider, model=model, upstream_status=status)
+    quote = f" It says: {_quote(words, secrets)}" if words else ""
+    if code in _TOO_LONG:
+        return ContextTooLong(f"The conversation is too long for {model or 'this model'} at {provider}.{quote}")
+    error, sentence = _meaning(status, code)
+    return error(
+        f"{sentence.format(who=provider, model=model or 'this model')} (HTTP {status}){quote}",
+        provider=provider,
+        model=model,
+        upstream_status=status,
+        retry_after=retry_after(headers),
+    )
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds or a date); None when neither is usable."""
+    milliseconds = _seconds(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return _bounded(milliseconds / 1000)
+    given = headers.get("retry-after")
+    seconds = _seconds(given)
+    if seconds is not None or given is None:
+        return None if seconds is None else _bounded(seconds)
+    try:
+        moment = parsedate_to_datetime(given)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return _bounded((moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def _meaning(status: int, code: str) -> tuple[type[ProviderError], str]:
+    if code in _QUOTA:
+        return _STATUSES[402]
+    if code in _MISSING:
+        return _STATUSES[404]
+    if status in _STATUSES:
+        return _STATUSES[status]
+    if status < 500:
+        return Refused, "{who} refused the request."
+    return Unavailable, "{who} is failing."
+
+
+def _redirect(headers: Mapping[str, str], provider: str) -> str:
+    try:
+        host = urlsplit(headers.get("location", "")).hostname
+    except ValueError:
+        host = None
+    target = redact(host)[:MAX_QUOTE] if host and host.isprintable() else "another path"
+    return f"{provider} redirects to {target}. Redirects are not followed: put the final address into its settings."
+
+
+def _said(body: bytes) -> tuple[str, str]:
+    """The provider's message and its error code, in any of the shapes that providers use; empty for a page."""
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return "", ""
+    outer = parsed if isinstance(parsed, dict) else {}
+    inner = outer.get("error", outer)
+    if isinstance(inner, str):
+        return inner, str(outer.get("code", ""))
+    inner = inner if isinstance(inner, dict) else outer
+    message = _text(inner.get("message")) or _text(inner.get("detail")) or _text(outer.get("detail"))
+    code, kind = inner.get("code"), inner.get("type")
+    return message, code if isinstance(code, str) and not code.isdigit() else str(kind or "")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):  # FastAPI lists its validation errors
+        value = value[0].get("msg")
+    return value if isinstance(value, str) else ""
+
+
+def _quote(words: str, secrets: Iterable[str]) -> str:
+    clean = redact(" ".join(words.split()), secrets)
+    clean = "".join(character for character in clean if character.isprintable())
+    return clean if len(clean) <= MAX_QUOTE else clean[:MAX_QUOTE] + "…"
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) else None
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), MAX_WAIT)
