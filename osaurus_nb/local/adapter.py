@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from osaurus_nb.config.paths import Paths
@@ -40,7 +40,7 @@ class LocalAdapter:
         """Every model in the library that may be loaded."""
         return await asyncio.to_thread(lambda: [_card(model) for model in self._library.list()])
 
-    async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncIterator[Event]:
+    async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
         """The answer of `card`'s worker. Closing it stops the work before the next token."""
         to_template(request.messages)  # what no template can carry is refused here, before a model is loaded
         model = await self._find(card.id)

@@ -57,7 +57,8 @@ class Batch:
         self.answered = 0
         self._jobs: dict[Key, _Job] = {}
         self._choices: dict[int, _Choice] = {}
-        self._generator = BatchGenerator(
+        # mlx_lm is untyped inside: it is wrapped here and nowhere else.
+        self._generator: Any = BatchGenerator(
             loaded.model,
             stop_tokens=[[token] for token in sorted(loaded.tokenizer.eos_token_ids)],
             completion_batch_size=max(slots, 16),
@@ -191,7 +192,7 @@ class Batch:
         rivals: list[tuple[str, float]] = []
         if sampling.top_logprobs:
             count = sampling.top_logprobs
-            best = mx.argpartition(-response.logprobs, kth=count - 1)[:count]
+            best: Any = mx.argpartition(-response.logprobs, kth=count - 1)[:count]
             values = response.logprobs[best].tolist()
             ranked = sorted(zip(best.tolist(), values, strict=True), key=lambda pair: -pair[1])
             rivals = [(self._word(token), value) for token, value in ranked]

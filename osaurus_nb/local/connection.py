@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -80,7 +80,7 @@ class Connection:
         self._tasks: list[asyncio.Task[None]] = []
         self.closed = False
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[Event]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """The worker's events. Closing it early stops the work before the next token."""
         if self.closed:
             raise Departed

@@ -21,6 +21,8 @@ from osaurus_nb.local.memory import Profile
 from osaurus_nb.local.sampling import Defaults
 from osaurus_nb.local.text_stream import Marks
 
+#: Its result type depends on an argument in a way that its annotation does not tell.
+_mlx_load: Any = mlx_lm.load
 #: Where neither the caller nor the model's files know the window.
 DEFAULT_CONTEXT = 4096
 #: Tokens read in one go, by profile. On a CPU smaller ones are faster and can be interrupted sooner.
@@ -47,17 +49,15 @@ def load(folder: Path, *, name: str, context: int | None, fast_blas: bool) -> Lo
     """The model in `folder`. Raises ModelRejected when its files are not what mlx_lm can read."""
     profile = profile_here()
     try:
-        model, tokenizer, config = mlx_lm.load(
-            str(folder), tokenizer_config={"trust_remote_code": False}, return_config=True, trust_remote_code=False
+        model, tokenizer = _mlx_load(
+            str(folder), tokenizer_config={"trust_remote_code": False}, trust_remote_code=False
         )
     except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError, RuntimeError) as fault:
         raise ModelRejected(f"{name!r} cannot be loaded: {type(fault).__name__}: {str(fault)[:300]}") from fault
     if profile == "cpu":
         model = _for_cpu(model)
     if not all(hasattr(layer, "merge") for layer in make_prompt_cache(model)):
-        raise ModelRejected(
-            f"{name!r} cannot be served: its kind of cache ({config.get('model_type')}) has no batches."
-        )
+        raise ModelRejected(f"{name!r} cannot be served: its kind of cache has no batches.")
     return Loaded(
         name=name,
         model=model,

@@ -33,8 +33,7 @@ def read(request: ChatRequest, loaded: Loaded) -> Prompt:
     """The prompt of `request`. Raises RequestError, Unsupported or ContextTooLong."""
     _refuse_unserved(request, loaded)
     tools = tools_to_template(request.tools) if request.tool_choice != "none" else []
-    text = _render(request, loaded, tools)
-    tokens = loaded.tokenizer.encode(text, add_special_tokens=False)
+    text, tokens = _render(request, loaded, tools)
     left = loaded.context - len(tokens)
     if left < 1:
         raise ContextTooLong(
@@ -62,7 +61,7 @@ def _refuse_unserved(request: ChatRequest, loaded: Loaded) -> None:
         raise Unsupported("Local models cannot yet be forced to call a tool.", param="tool_choice")
 
 
-def _render(request: ChatRequest, loaded: Loaded, tools: list[dict[str, Any]]) -> str:
+def _render(request: ChatRequest, loaded: Loaded, tools: list[dict[str, Any]]) -> tuple[str, list[int]]:
     if not loaded.tokenizer.has_chat_template:
         raise Unsupported(f"{loaded.name!r} has no chat template: it is not made for chats.", param="messages")
     chat = to_template(request.messages)
@@ -72,10 +71,11 @@ def _render(request: ChatRequest, loaded: Loaded, tools: list[dict[str, Any]]) -
     if request.reasoning_effort is not None:
         options["enable_thinking"] = request.reasoning_effort != "none"
     try:
-        rendered: str = loaded.tokenizer.apply_chat_template(chat, tools=tools or None, tokenize=False, **options)
+        text: str = loaded.tokenizer.apply_chat_template(chat, tools=tools or None, tokenize=False, **options)
+        tokens: list[int] = loaded.tokenizer.encode(text, add_special_tokens=False)
     except (jinja2.TemplateError, ValueError, TypeError, KeyError) as fault:
         raise RequestError(_complaint(fault, loaded), param="messages") from None
-    return rendered
+    return text, tokens
 
 
 def _complaint(fault: Exception, loaded: Loaded) -> str:

@@ -126,9 +126,16 @@ _FRAMES = (Hello, Generate, Cancel, AskHealth, Shutdown, Welcome, Streamed, Faul
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _CLASSES.values()}
 
 #: The faults that a worker may name, with how to raise them again on the client's side.
-_OURS = (errors.RequestError, errors.Unsupported, errors.ContextTooLong, errors.ModelRejected, errors.LocalModelError)
-_THEIRS = (errors.RateLimited, errors.BadAnswer, errors.Unavailable, errors.WorkerDied)
-_FAULTS = {kind.__name__: kind for kind in (*_OURS, *_THEIRS)}
+_OURS: dict[str, type[errors.RequestError | errors.LocalModelError]] = {
+    kind.__name__: kind
+    for kind in (
+        *(errors.RequestError, errors.Unsupported, errors.ContextTooLong),
+        *(errors.LocalModelError, errors.ModelRejected),
+    )
+}
+_THEIRS: dict[str, type[errors.ProviderError]] = {
+    kind.__name__: kind for kind in (errors.RateLimited, errors.Unavailable, errors.WorkerDied)
+}
 
 
 def encode(frame: Frame) -> bytes:
@@ -169,15 +176,16 @@ class FrameReader:
 def fault_of(id: int, error: errors.OsaurusError) -> Fault:
     """How this error is told to the client."""
     kind = type(error).__name__
-    return Fault(id, kind if kind in _FAULTS else "Unavailable", error.message, error.param, error.retry_after)
+    known = kind in _OURS or kind in _THEIRS
+    return Fault(id, kind if known else "Unavailable", error.message, error.param, error.retry_after)
 
 
 def error_of(fault: Fault, *, provider: str, model: str) -> errors.OsaurusError:
     """The error that a worker told, to be raised again."""
-    kind = _FAULTS.get(fault.kind, errors.Unavailable)
-    if issubclass(kind, errors.ProviderError):
-        return kind(fault.message, provider=provider, model=model, retry_after=fault.retry_after)
-    return kind(fault.message, param=fault.param, retry_after=fault.retry_after)
+    if (ours := _OURS.get(fault.kind)) is not None:
+        return ours(fault.message, param=fault.param, retry_after=fault.retry_after)
+    theirs = _THEIRS.get(fault.kind, errors.Unavailable)
+    return theirs(fault.message, provider=provider, model=model, retry_after=fault.retry_after)
 
 
 def _frame(body: bytes) -> Frame:

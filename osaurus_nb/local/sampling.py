@@ -111,7 +111,7 @@ def _filters(sampling: Sampling, vocab: int) -> list[Sampler]:
     top_p, min_p, top_k = sampling.top_p, sampling.min_p, sampling.top_k
     filters: list[Sampler] = []
     if top_p is not None and top_p < 1.0:
-        filters.append(lambda logprobs: sample_utils.apply_top_p(logprobs, top_p))
+        filters.append(lambda logprobs: sample_utils.apply_top_p(logprobs, max(top_p, 1e-6)))
     if min_p:
         filters.append(lambda logprobs: sample_utils.apply_min_p(logprobs, min_p))
     if top_k and top_k < vocab:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import Event, Finished
@@ -51,9 +51,9 @@ class Peer:
             self.writer.write(encode(frame))
 
 
-#: Whose request it is, and which.
+#: Whose request it is, and which. The engine hands it back as it got it.
 Ticket = tuple[Peer, int]
-Parcels = Sequence[tuple[Ticket, tuple[Event, ...] | OsaurusError]]
+Parcels = Sequence[tuple[Any, tuple[Event, ...] | OsaurusError]]
 
 
 class Machine(Protocol):
@@ -192,5 +192,4 @@ class Door:
         for id in peer.active:
             self._machine.cancel((peer, id))
         peer.active.clear()
-        if peer in self._peers:
-            self._peers.discard(peer)
+        self._peers.discard(peer)

@@ -13,18 +13,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from osaurus_nb.config.paths import Paths
-from osaurus_nb.errors import LocalModelError, OsaurusError, WorkerDied
+from osaurus_nb.errors import LocalModelError, ModelTooLarge, OsaurusError, WorkerDied
 from osaurus_nb.local import memory
 from osaurus_nb.local.connection import Connection, Patience, connect, kill_worker
 from osaurus_nb.local.library import LocalModel
-from osaurus_nb.local.places import FileLock, Place, place_for, read_badge
+from osaurus_nb.local.places import FileLock, Place, is_held, place_for, read_badge
 from osaurus_nb.local.profiles import expected_profile
 from osaurus_nb.local.protocol import Fault, Health, error_of
 from osaurus_nb.local.worker import LONGEST_LOG, Options
@@ -131,11 +130,17 @@ class Supervisor:
         while time.monotonic() < deadline:
             if (connection := await self._reach(place)) is not None:
                 return connection
-            async with _start_lock(place, deadline) as alone:
-                if alone and (connection := await self._reach(place)) is None:
+            lock = FileLock(place.start)
+            try:
+                # One process at a time starts a worker. One that is loading already is waited for.
+                if lock.take() and not is_held(place.life):
                     await self._start(model, place, deadline)
-            if connection is not None:
-                return connection
+                else:
+                    await asyncio.sleep(_POLL_SECONDS)
+            finally:
+                lock.free()
+        if (badge := read_badge(place)) is not None:
+            await asyncio.to_thread(kill_worker, place, badge)
         raise WorkerDied(f"The local model {model.id!r} was not ready in time.", provider=LOCAL, model=model.id)
 
     async def _start(self, model: LocalModel, place: Place, deadline: float) -> None:
@@ -159,8 +164,6 @@ class Supervisor:
                 provider=LOCAL,
                 model=model.id,
             )
-        if report.get("stage") == "taken":
-            await asyncio.sleep(10 * _POLL_SECONDS)
 
     def _options(self, model: LocalModel, place: Place) -> Options:
         settings = self._settings
@@ -184,26 +187,16 @@ def _wait_out(line: _Line) -> None:
     left = line.retry_at - time.monotonic()
     if line.error is not None and left > 0:
         line.error.retry_after = left
-        raise line.error
+        raise line.error.with_traceback(None)
 
 
 def _note_failure(line: _Line, error: OsaurusError) -> None:
+    if isinstance(error, ModelTooLarge):
+        return  # costs nothing to find out again, and memory may be free by then
     line.failures += 1
     line.error = error
     # The first failure may be a passing one: only from the second on is anybody made to wait.
     line.retry_at = time.monotonic() + min(2.0 ** (line.failures - 1), 60.0) if line.failures > 1 else 0.0
-
-
-@asynccontextmanager
-async def _start_lock(place: Place, deadline: float) -> AsyncIterator[bool]:
-    """Only one process at a time starts a worker; False when it could not be had in time."""
-    lock = FileLock(place.start)
-    while not (taken := lock.take()) and time.monotonic() < deadline:
-        await asyncio.sleep(_POLL_SECONDS)
-    try:
-        yield taken
-    finally:
-        lock.free()
 
 
 def _spawn(options: Options) -> subprocess.Popen[bytes]:
