@@ -38,6 +38,7 @@ test: dev
 	$(BIN)/python -m pytest $(ARGS)
 
 check: dev
+	$(PIP) check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -45,7 +46,7 @@ check: dev
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: dev
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 setup: $(VENV)/.setup
 dev: $(VENV)/.dev

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
 import pytest
+
+from osaurus_nb.config.paths import Paths, private_dir
+from osaurus_nb.local.pull import pull
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,12 +21,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def embedded_home() -> Path:
-    """An `$OSAURUS_HOME` that holds the real embedded model, fetched once and kept between runs."""
-    from osaurus_nb.config.paths import Paths, private_dir
-    from osaurus_nb.local.pull import pull
-
+    """An `$OSAURUS_HOME` that holds the real embedded model: fetched once, kept, safe for several runs at once."""
     home = private_dir(Path(os.environ.get("OSAURUS_TEST_HOME") or ROOT / ".cache" / "test-home").absolute())
-    with (home / ".fetching").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several test runs at once fetch it once
-        pull(Paths(home))
+    pull(Paths(home))
     return home
