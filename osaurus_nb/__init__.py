@@ -1,5 +1,85 @@
-"""One client for every model, local or remote, in the notebook."""
+"""One client for every model, local or remote, in the notebook.
+
+    import osaurus_nb as osaurus
+    osaurus.Client().chat("What is the capital of France?")
+
+Nothing heavy is imported until it is used, and nothing here touches the network.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from osaurus_nb import providers, ui
+    from osaurus_nb.client import AsyncClient, Client
+    from osaurus_nb.errors import OsaurusError
+    from osaurus_nb.local.pull import pull
+    from osaurus_nb.messages import Message, assistant, image, system, user
+    from osaurus_nb.notebook.nested import allow_nested_loop
+    from osaurus_nb.reply import Reply
+    from osaurus_nb.request import ResponseFormat, Tool
+
 __version__ = "0.1.0"
+
+#: Public name -> the module that it comes from; None for a module of that name.
+_DOORS = {
+    "AsyncClient": "osaurus_nb.client",
+    "Client": "osaurus_nb.client",
+    "Message": "osaurus_nb.messages",
+    "OsaurusError": "osaurus_nb.errors",
+    "Reply": "osaurus_nb.reply",
+    "ResponseFormat": "osaurus_nb.request",
+    "Tool": "osaurus_nb.request",
+    "allow_nested_loop": "osaurus_nb.notebook.nested",
+    "assistant": "osaurus_nb.messages",
+    "image": "osaurus_nb.messages",
+    "providers": None,
+    "pull": "osaurus_nb.local.pull",
+    "system": "osaurus_nb.messages",
+    "ui": None,
+    "user": "osaurus_nb.messages",
+}
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Message",
+    "OsaurusError",
+    "Reply",
+    "ResponseFormat",
+    "Tool",
+    "allow_nested_loop",
+    "assistant",
+    "image",
+    "providers",
+    "pull",
+    "system",
+    "ui",
+    "user",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DOORS:
+        raise AttributeError(f"module 'osaurus_nb' has no attribute '{name}'")
+    source = _DOORS[name]
+    found = import_module(f"osaurus_nb.{name}") if source is None else getattr(import_module(source), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """`%load_ext osaurus_nb`."""
+    import_module("osaurus_nb.notebook").load(ipython)
+
+
+def unload_ipython_extension(ipython: InteractiveShell) -> None:
+    """`%unload_ext osaurus_nb`: leaves nothing behind."""
+    import_module("osaurus_nb.notebook").unload(ipython)

@@ -16,10 +16,10 @@ from osaurus_nb._portal import portal
 from osaurus_nb.assembly import backend as assemble
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.conversation import AsyncConversation, Conversation
-from osaurus_nb.models import ModelCard
+from osaurus_nb.models import ModelCard, SourceStatus
 from osaurus_nb.options import ChatOptions, Prompt
 from osaurus_nb.reply import Reply
-from osaurus_nb.runtime import Backend, SourceStatus
+from osaurus_nb.runtime import Backend
 from osaurus_nb.stream import AsyncStream, Stream
 from osaurus_nb.tools import MAX_ROUNDS, Toolbox
 from osaurus_nb.turn import Turn

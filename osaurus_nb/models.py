@@ -107,4 +107,13 @@ class Timings:
         if usage is None or self.first_token is None or usage.total_output < 2:
             return None
         span = self.total - self.first_token
-        return (usage.total_output - 1) / span if span > 0 else None
+        return (usage.total_output - 1) / span if span > 0.1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How one provider is doing: how many models it lists, or why it lists none."""
+
+    provider: str
+    models: int
+    error: str | None = None

@@ -13,7 +13,7 @@ from typing import Protocol
 from osaurus_nb.catalog import names
 from osaurus_nb.errors import ModelNotFound, OsaurusError
 from osaurus_nb.events import Event
-from osaurus_nb.models import LOCAL, ModelCard
+from osaurus_nb.models import LOCAL, ModelCard, SourceStatus
 from osaurus_nb.ports import Adapter, Clock, Observation, Observer, Step, SystemClock, Timeouts
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.routing import engine
@@ -43,16 +43,6 @@ class Sources(Protocol):
     def current(self) -> Mapping[str, Adapter]: ...
 
     async def aclose(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class SourceStatus:
-    """How one provider is doing: how many models it lists, or why it lists none."""
-
-    provider: str
-    models: int
-    error: str | None = None
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

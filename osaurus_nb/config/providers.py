@@ -25,6 +25,15 @@ from osaurus_nb.models import LOCAL
 RESERVED = frozenset({LOCAL, "osaurus"})
 #: The formats we speak, and what the app calls them.
 TYPES: Mapping[str, str] = {"openai": "openai"}
+#: Hosts and the environment variable in which their users keep the key.
+KEY_VARIABLES: Mapping[str, str] = {
+    "api.openai.com": "OPENAI_API_KEY",
+    "api.x.ai": "XAI_API_KEY",
+    "openrouter.ai": "OPENROUTER_API_KEY",
+    "api.deepseek.com": "DEEPSEEK_API_KEY",
+    "api.mistral.ai": "MISTRAL_API_KEY",
+    "api.groq.com": "GROQ_API_KEY",
+}
 _ENDPOINTS = ("/chat/completions", "/completions", "/models", "/responses", "/messages")
 
 
@@ -46,9 +55,16 @@ class Provider:
     row: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
-    def key_variable(self) -> str:
-        """The environment variable that its key is read from."""
-        return self.key_env or f"{re.sub(r'[^A-Z0-9]', '_', self.slug.upper())}_API_KEY"
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def key_variable(self) -> str | None:
+        """The environment variable that its key is read from: the one set for it, or its vendor's own.
+
+        A vendor's variable is only ever used for that vendor's own host, over TLS.
+        """
+        return self.key_env or (KEY_VARIABLES.get(self.host) if self.url.startswith("https://") else None)
 
 
 class ProviderFile:

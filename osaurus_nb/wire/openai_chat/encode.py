@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, assert_never
 
 from osaurus_nb import events as ev
@@ -156,7 +157,12 @@ def encode_models(cards: Iterable[ModelCard]) -> dict[str, Any]:
 
 def encode_model(card: ModelCard) -> dict[str, Any]:
     """`GET /v1/models/{id}`."""
-    extension = {"context_length": card.context_length, "endpoint": card.endpoint, "size_bytes": card.size_bytes}
+    extension = {
+        "context_length": card.context_length,
+        "endpoint": card.endpoint,
+        "size_bytes": card.size_bytes,
+        "capabilities": {key: value for key, value in asdict(card.capabilities).items() if value is not None} or None,
+    }
     known = {key: value for key, value in extension.items() if value is not None}
     return {"id": card.name, "object": "model", "created": card.created, "owned_by": card.provider, "osaurus": known}
 

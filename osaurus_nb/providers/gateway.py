@@ -1,0 +1,119 @@
+"""A gateway of ours, reached over HTTP: how a kernel asks the Jupyter server that holds the keys and the models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import httpx2
+
+from osaurus_nb import errors
+from osaurus_nb.events import Event
+from osaurus_nb.models import LOCAL, Capabilities, ModelCard, SourceStatus
+from osaurus_nb.providers.exchange import exchange, fetch
+from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor
+from osaurus_nb.request import ChatRequest
+from osaurus_nb.wire import openai_chat
+
+_NAME = "osaurus"
+_TYPED = AddressPolicy(private=True)
+#: Every error class by its code, so that a fault over there is the same fault here.
+_BY_CODE: Mapping[str, type[errors.OsaurusError]] = {
+    kind.code: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, errors.OsaurusError)
+}
+
+
+class Gateway:
+    """The backend of connected mode. The server routes, meters and holds the keys; we only ask."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._door = HttpDoor()
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        card = ModelCard(request.model, _NAME)
+        body = openai_chat.encode_request(request, card).body | _route(request)
+        call = Call(
+            f"{self._url}/v1{openai_chat.PATH}",
+            headers={**self._headers, "content-type": "application/json"},
+            content=json.dumps(body, separators=(",", ":")).encode(),
+            read=None,  # the server keeps the deadlines
+            guard=_TYPED,
+        )
+        decoder = openai_chat.event_decoder(card)
+        async with aclosing(exchange(self._door, call, decoder, _revive, who=(_NAME, request.model))) as events:
+            async for event in events:
+                yield event
+
+    async def models(self) -> Sequence[ModelCard]:
+        payload = await self._get("/v1/models")
+        return [_card(row) for row in payload.get("data") or () if isinstance(row, dict)]
+
+    async def status(self) -> Sequence[SourceStatus]:
+        payload = await self._get("/health")
+        return [
+            SourceStatus(str(row.get("provider")), int(row.get("models") or 0), row.get("error"))
+            for row in payload.get("providers") or ()
+        ]
+
+    async def aclose(self) -> None:
+        await self._door.aclose()
+
+    async def _get(self, path: str) -> Mapping[str, Any]:
+        call = Call(f"{self._url}{path}", "GET", self._headers, read=60.0, guard=_TYPED)
+        body = await fetch(self._door, call, _revive, provider=_NAME)
+        payload = json.loads(body)
+        return payload if isinstance(payload, dict) else {}
+
+
+def _route(request: ChatRequest) -> dict[str, Any]:
+    """Our own keys, which a plain provider would not know."""
+    route = request.route
+    keys = {
+        "fallbacks": list(route.fallbacks) or None,
+        "deadline_ms": int(route.deadline * 1000) if route.deadline is not None else None,
+        "strict_params": route.strict_params or None,
+    }
+    return {key: value for key, value in keys.items() if value is not None}
+
+
+def _revive(response: httpx2.Response, body: bytes) -> errors.OsaurusError:
+    """The error that the server raised, as the class it was."""
+    try:
+        said = json.loads(body)["error"]
+        code, message = str(said["code"]), str(said["message"])
+    except (ValueError, KeyError, TypeError):
+        code, message = "", f"The osaurus server answered with status {response.status_code}."
+    if response.status_code == httpx2.codes.UNAUTHORIZED and code == errors.AccessDenied.code:
+        message += " Restart the kernel to get a new key from its server."
+    kind = _BY_CODE.get(code, errors.OsaurusError)
+    if issubclass(kind, errors.ProviderError):
+        return kind(message, provider=_NAME, upstream_status=response.status_code)
+    return _plain(kind, message)
+
+
+def _plain(kind: type[errors.OsaurusError], message: str) -> errors.OsaurusError:
+    if issubclass(kind, errors.ModelAmbiguous):
+        return kind(message, choices=())
+    if issubclass(kind, errors.StreamCut):
+        return errors.OsaurusError(message)
+    return kind(message)
+
+
+def _card(row: Mapping[str, Any]) -> ModelCard:
+    name, provider = str(row.get("id")), str(row.get("owned_by"))
+    known = row.get("osaurus") or {}
+    return ModelCard(
+        id=name if provider == LOCAL else name.removeprefix(f"{provider}/"),
+        provider=provider,
+        endpoint=known.get("endpoint", "cloud"),
+        context_length=known.get("context_length"),
+        size_bytes=known.get("size_bytes"),
+        capabilities=Capabilities(**known.get("capabilities") or {}),
+        created=int(row.get("created") or 0),
+    )

@@ -1,0 +1,123 @@
+"""One adapter for every provider that is reached over HTTP; the dialect and the address are data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+
+from osaurus_nb.catalog.endpoints import endpoint_class
+from osaurus_nb.catalog.families import quirks
+from osaurus_nb.config.providers import Provider
+from osaurus_nb.errors import BadAnswer, CredentialRejected, OsaurusError
+from osaurus_nb.events import Event
+from osaurus_nb.models import ModelCard
+from osaurus_nb.ports import Attempt
+from osaurus_nb.providers.exchange import Refusal, exchange, fetch
+from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor, status_error
+from osaurus_nb.request import ChatRequest
+from osaurus_nb.wire import WireFormat
+
+#: Seconds within which a provider must have listed its models.
+LIST_TIMEOUT = 30.0
+#: The user typed the host, so it may be on this machine or in its networks.
+_TYPED = AddressPolicy(private=True)
+
+
+class RemoteAdapter:
+    """Speaks `codec` with one provider through the one HTTP door. `secret` gives its key when it is needed."""
+
+    def __init__(
+        self, settings: Provider, codec: WireFormat, door: HttpDoor, *, secret: Callable[[], str | None]
+    ) -> None:
+        self.settings = settings
+        self._codec = codec
+        self._door = door
+        self._secret = secret
+        self._endpoint = endpoint_class(settings.host)
+
+    @property
+    def provider(self) -> str:
+        return self.settings.slug
+
+    async def models(self) -> Sequence[ModelCard]:
+        """What it lists, and the ids that the user added by hand."""
+        key = self._key()
+        call = Call(f"{self.settings.url}/models", "GET", self._headers(key), read=LIST_TIMEOUT, guard=_TYPED)
+        body = await fetch(self._door, call, self._refusal(key), provider=self.provider)
+        listed = self._codec.decode_models(self._json(body), self.provider)
+        known = {card.id for card in listed}
+        added = [ModelCard(id, self.provider) for id in self.settings.models if id not in known]
+        return [self._dress(card) for card in (*listed, *added)]
+
+    async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
+        card = self._dress(card)
+        encoded = self._codec.encode_request(request, card)
+        for warning in encoded.warnings:
+            yield warning
+        key = self._key(card)
+        call, decoder = self._call(encoded.body, key, attempt), self._codec.event_decoder(card)
+        answer = exchange(self._door, call, decoder, self._refusal(key, card), who=(self.provider, card.id))
+        async with aclosing(answer) as events:
+            async for event in events:
+                yield event
+
+    async def aclose(self) -> None:
+        """The door belongs to the runtime and is closed there."""
+
+    def _call(self, body: Mapping[str, Any], key: str | None, attempt: Attempt) -> Call:
+        headers = {**self._headers(key), "content-type": "application/json"}
+        return Call(
+            self.settings.url + self._codec.PATH,
+            headers=headers,
+            content=json.dumps(body, separators=(",", ":")).encode(),
+            connect=attempt.timeouts.connect,
+            read=self.settings.timeout,
+            guard=_TYPED,
+        )
+
+    def _headers(self, key: str | None) -> dict[str, str]:
+        """The user's own headers win over ours, in whatever case they were written."""
+        ours = {"authorization": f"Bearer {key}"} if key else {}
+        return ours | {name.lower(): value for name, value in self.settings.headers.items()}
+
+    def _key(self, card: ModelCard | None = None) -> str | None:
+        key = self._secret()
+        if key is None and self.settings.auth:
+            where = self.settings.key_variable or "the variable given with --key-env"
+            raise CredentialRejected(
+                f"No key for '{self.provider}'. Set {where} where osaurus runs, then try again.",
+                provider=self.provider,
+                model=card.id if card is not None else None,
+            )
+        return key
+
+    def _refusal(self, key: str | None, card: ModelCard | None = None) -> Refusal:
+        def refusal(response: httpx2.Response, body: bytes) -> OsaurusError:
+            return status_error(
+                response.status_code,
+                response.headers,
+                body,
+                provider=self.provider,
+                model=card.id if card is not None else None,
+                secrets=[key] if key else [],
+            )
+
+        return refusal
+
+    def _json(self, body: bytes) -> Mapping[str, Any]:
+        try:
+            payload = json.loads(body)
+        except ValueError:
+            payload = None
+        if not isinstance(payload, dict):
+            raise BadAnswer(f"'{self.provider}' listed its models in no JSON we know.", provider=self.provider)
+        return payload
+
+    def _dress(self, card: ModelCard) -> ModelCard:
+        """What we know of a model beyond what the provider says."""
+        return replace(card, endpoint=self._endpoint, quirks=quirks(card.id))
