@@ -19,7 +19,7 @@ from osaurus_nb.errors import ModelRejected
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _MOST_KEYS, _MOST_TENSORS, _MOST_ITEMS = 4096, 65536, 4_000_000
-_LONGEST_NAME, _LONGEST_TEXT = 1 << 10, 1 << 20
+_LONGEST_NAME, _LONGEST_TEXT = 128, 1 << 20
 _LARGEST_SIDE = 1 << 31
 
 #: Metadata types: the struct code of each number, then text and array.

@@ -51,6 +51,13 @@ class LocalModel:
 def inspect(folder: Path, *, id: str | None = None) -> LocalModel:
     """The model in `folder`, or ModelRejected with the reason why it is not loaded."""
     name = id or folder.name
+    try:
+        return _inspect(folder, name)
+    except OSError as fault:
+        raise ModelRejected(f"{name!r} is not loaded: its folder cannot be read ({fault.strerror}).") from fault
+
+
+def _inspect(folder: Path, name: str) -> LocalModel:
     files = _files(folder, name)
     config = _config(folder, name, files)
     weights = [file for file in files if file.parent == folder and file.match("model*.safetensors")]

@@ -37,7 +37,7 @@ def needed(model: LocalModel, *, profile: Profile, context: int | None = None) -
 def available(root: Path = Path("/")) -> int:
     """Bytes that a new process may use now: what is free, or what its control group leaves it if that is less."""
     if sys.platform == "darwin":
-        return _free_on_macos(_output("vm_stat"))
+        return free_on_macos(_output("vm_stat"))
     return max(0, min(_free_on_linux(root), *_left_in_groups(root), 1 << 62))
 
 
@@ -151,7 +151,7 @@ def _output(program: str) -> str:
     return subprocess.run([program], capture_output=True, text=True, check=True, timeout=10).stdout  # noqa: S603
 
 
-def _free_on_macos(report: str) -> int:
+def free_on_macos(report: str) -> int:
     """Free bytes from the words of `vm_stat`: pages that are empty or that the system gives up when asked."""
     first, *lines = report.splitlines()
     page = int(next((word for word in first.split() if word.isdigit()), "4096"))

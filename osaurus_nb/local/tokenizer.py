@@ -46,7 +46,7 @@ class Vocabulary:
 
 def write(vocabulary: Vocabulary, folder: Path, *, context_length: int, extra: Mapping[str, Any] | None = None) -> None:
     """Put both tokenizer files into `folder`. `extra` joins the configuration."""
-    build(vocabulary).save(str(folder / "tokenizer.json"), pretty=False)
+    (folder / "tokenizer.json").write_text(build(vocabulary).to_str(), "utf-8")
     roles = {
         "bos_token": vocabulary.spell(vocabulary.bos),
         "eos_token": vocabulary.spell(vocabulary.eos),
