@@ -22,7 +22,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t \x21-\x7e\x80-\xff]*))?")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*([\t \x21-\x7e\x80-\xff]*)")
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[\t ]*(?:;.*)?")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
@@ -65,7 +65,7 @@ def encode_head(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes
     breaks = len(lines) + 1
     if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head or b" " in target:
         raise httpx2.LocalProtocolError("a header or the path holds a line break, a NUL or a space")
-    if not _TOKEN.fullmatch(lines[0].split(b" ", 1)[0]):
+    if not _TOKEN.fullmatch(method):
         raise httpx2.LocalProtocolError("the method is no HTTP token")
     return head
 

@@ -39,7 +39,8 @@ class Spans:
 class Connection(asyncio.Protocol):
     """Carries one exchange at a time: `send`, then `read` until the body is `done`, then perhaps another `send`."""
 
-    def __init__(self, lost: Callable[[Connection], None]) -> None:
+    def __init__(self, *, opened: Callable[[Connection], None], lost: Callable[[Connection], None]) -> None:
+        self._opened = opened
         self._lost = lost
         self._inbox = bytearray()
         self._body: Body = SizedBody(0)
@@ -60,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._fd = int(transport.get_extra_info("socket").fileno())
+        self._opened(self)
 
     def data_received(self, data: bytes) -> None:
         self._inbox += data

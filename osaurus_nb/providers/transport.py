@@ -132,9 +132,7 @@ class LeanTransport(httpx2.AsyncBaseTransport):
         return connection
 
     def _new(self, origin: Origin) -> Connection:
-        connection = Connection(partial(self._lost, origin))
-        self._open_connections.add(connection)
-        return connection
+        return Connection(opened=self._open_connections.add, lost=partial(self._lost, origin))
 
     def _lost(self, origin: Origin, connection: Connection) -> None:
         self._open_connections.discard(connection)
