@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from osaurus_nb import providers, ui
+    from osaurus_nb import ui
     from osaurus_nb.client import AsyncClient, Client
     from osaurus_nb.errors import OsaurusError
-    from osaurus_nb.local.pull import pull
+    from osaurus_nb.front import pull
     from osaurus_nb.messages import Message, assistant, image, system, user
     from osaurus_nb.notebook.nested import allow_nested_loop
+    from osaurus_nb.providers import registry as providers
     from osaurus_nb.reply import Reply
     from osaurus_nb.request import ResponseFormat, Tool
 
 __version__ = "0.1.0"
 
-#: Public name -> the module that it comes from; None for a module of that name.
+#: Public name -> the module that it comes from.
 _DOORS = {
     "AsyncClient": "osaurus_nb.client",
     "Client": "osaurus_nb.client",
@@ -37,12 +38,14 @@ _DOORS = {
     "allow_nested_loop": "osaurus_nb.notebook.nested",
     "assistant": "osaurus_nb.messages",
     "image": "osaurus_nb.messages",
-    "providers": None,
-    "pull": "osaurus_nb.local.pull",
+    "providers": "osaurus_nb.providers.registry",
+    "pull": "osaurus_nb.front",
     "system": "osaurus_nb.messages",
-    "ui": None,
+    "ui": "osaurus_nb.ui",
     "user": "osaurus_nb.messages",
 }
+#: The names that mean a whole module.
+_MODULES = frozenset({"providers", "ui"})
 __all__ = [
     "AsyncClient",
     "Client",
@@ -65,8 +68,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _DOORS:
         raise AttributeError(f"module 'osaurus_nb' has no attribute '{name}'")
-    source = _DOORS[name]
-    found = import_module(f"osaurus_nb.{name}") if source is None else getattr(import_module(source), name)
+    module = import_module(_DOORS[name])
+    found = module if name in _MODULES else getattr(module, name)
     globals()[name] = found
     return found
 

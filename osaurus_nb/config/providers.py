@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from osaurus_nb.config.endpoints import endpoint_class
 from osaurus_nb.config.files import locked
 from osaurus_nb.config.paths import Paths, write_private
 from osaurus_nb.errors import ConfigError
@@ -97,7 +98,7 @@ class ProviderFile:
             rows = self._rows()
             if _slug(name) in RESERVED or any(_slug(other["name"]) == _slug(name) for other in rows):
                 raise ConfigError(f"The name '{name}' is taken. Remove that provider first, or choose another name.")
-            self._write([*rows, row], {**self._read(self._side), row["id"]: {"keyEnv": key_env} if key_env else {}})
+            self._write([*rows, row], self._read(self._side) | ({row["id"]: {"keyEnv": key_env}} if key_env else {}))
         return self.find(name)
 
     def remove(self, name: str) -> None:
@@ -142,6 +143,8 @@ class ProviderFile:
     def _write(self, rows: Sequence[Mapping[str, Any]], ours: Mapping[str, Any]) -> None:
         content = {**self._read(self.path), "providers": list(rows)}
         for path, value in ((self.path, content), (self._side, dict(ours))):
+            if not value and not path.exists():
+                continue
             try:
                 write_private(path, json.dumps(value, indent=2, sort_keys=True).encode() + b"\n")
             except OSError as exc:
@@ -196,16 +199,17 @@ def base_url(row: Mapping[str, Any]) -> str:
 def _address(url: str) -> dict[str, Any]:
     """The app's fields for a pasted URL; an endpoint's path at its end is taken off."""
     try:
-        parts = urlsplit(url if "://" in url else f"https://{url}")
+        parts = urlsplit(url if "://" in url else f"//{url}")
         port = parts.port
     except ValueError:
         raise ConfigError("That is not a URL; it should look like http://host:8000/v1.") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https", "") or not parts.hostname:
         raise ConfigError("That is not an http(s) URL; it should look like http://host:8000/v1.")
     if parts.username or parts.password or parts.query:
         raise ConfigError("The URL must not carry a key, a password or a query: keys are set with --key-env.")
     path = parts.path.rstrip("/")
     path = next((path.removesuffix(end) for end in _ENDPOINTS if path.endswith(end)), path)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    fields = {"providerProtocol": parts.scheme, "host": host, "basePath": path or ""}
+    scheme = parts.scheme or ("https" if endpoint_class(parts.hostname) == "cloud" else "http")
+    fields = {"providerProtocol": scheme, "host": host, "basePath": path or ""}
     return fields | ({"port": port} if port else {})

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx2
 
-from osaurus_nb.catalog.endpoints import endpoint_class
 from osaurus_nb.catalog.families import quirks
+from osaurus_nb.config.endpoints import endpoint_class
 from osaurus_nb.config.providers import Provider
 from osaurus_nb.errors import BadAnswer, CredentialRejected, OsaurusError
 from osaurus_nb.events import Event

@@ -1,0 +1,143 @@
+"""`osaurus-nb`: models, providers and a quick question from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import osaurus_nb
+from osaurus_nb.errors import OsaurusError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code: 0, 1 for a fault that was told, 130 for an interrupt."""
+    options = _parser().parse_args(argv)
+    try:
+        run: int = options.run(options) or 0
+    except OsaurusError as error:
+        print(f"osaurus-nb: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return run
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("osaurus-nb", description="One client for every model, local or remote.")
+    parser.add_argument("--version", action="version", version=f"osaurus-nb {osaurus_nb.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _pull_command(commands)
+    _chat_command(commands)
+    _providers_command(commands)
+    models = commands.add_parser("models", help="list every model that can be named")
+    models.set_defaults(run=_models)
+    demo = commands.add_parser("demo", help="ask the embedded model, here and over HTTP")
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+_Commands = argparse._SubParsersAction  # what add_subparsers returns has no public name
+
+
+def _pull_command(commands: _Commands[argparse.ArgumentParser]) -> None:
+    pull = commands.add_parser("pull", help="fetch the embedded model, or convert a GGUF file of yours")
+    pull.add_argument("model", nargs="?", default=None, help="the model's id")
+    pull.add_argument("--file", help="a GGUF file to convert instead; MODEL is then its new name")
+    pull.set_defaults(run=_pull)
+
+
+def _chat_command(commands: _Commands[argparse.ArgumentParser]) -> None:
+    chat = commands.add_parser("chat", help="ask one question and stream the answer")
+    chat.add_argument("prompt")
+    chat.add_argument("-m", "--model", help="a name that `osaurus-nb models` lists")
+    chat.add_argument("-s", "--system", help="a system prompt")
+    chat.add_argument("-t", "--temperature", type=float)
+    chat.add_argument("--max-tokens", type=int)
+    chat.set_defaults(run=_chat)
+
+
+def _providers_command(commands: _Commands[argparse.ArgumentParser]) -> None:
+    providers = commands.add_parser("providers", help="set up remote providers")
+    actions = providers.add_subparsers(required=True, metavar="ACTION")
+    add = actions.add_parser("add", help="set one up; its models are then named NAME/id")
+    add.add_argument("name")
+    add.add_argument("--url", required=True, help="its base URL, e.g. http://127.0.0.1:8000/v1")
+    add.add_argument("--format", default="openai", help="the dialect it speaks (default: openai)")
+    add.add_argument("--key-env", metavar="VAR", help="the environment variable that holds its key")
+    add.set_defaults(run=_providers_add)
+    remove = actions.add_parser("remove", help="forget one")
+    remove.add_argument("name")
+    remove.set_defaults(run=_providers_remove)
+    listing = actions.add_parser("list", help="list them")
+    listing.set_defaults(run=_providers_list)
+
+
+def _pull(options: argparse.Namespace) -> None:
+    from osaurus_nb.config.settings import EMBEDDED_MODEL  # noqa: PLC0415 - --help stays quick
+    from osaurus_nb.front import pull  # noqa: PLC0415
+
+    model = pull(options.model or EMBEDDED_MODEL, file=options.file)
+    print(f"{model.id} is ready ({model.size_bytes / 1e6:.0f} MB).")
+
+
+def _chat(options: argparse.Namespace) -> None:
+    from osaurus_nb.client import Client  # noqa: PLC0415
+
+    stream = Client().stream(
+        options.prompt,
+        model=options.model,
+        system=options.system,
+        temperature=options.temperature,
+        max_tokens=options.max_tokens,
+    )
+    for piece in stream:
+        print(piece, end="", flush=True)
+    print(f"\n[{stream.reply.footer}]", file=sys.stderr)
+    for warning in stream.reply.warnings:
+        print(f"[{warning.message}]", file=sys.stderr)
+
+
+def _models(options: argparse.Namespace) -> None:
+    from osaurus_nb.client import Client  # noqa: PLC0415
+
+    client = Client()
+    for card in client.models():
+        context = f"{card.context_length:,} tokens" if card.context_length else ""
+        print(f"{card.name:<48} {card.endpoint:<10} {context}")
+    for source in client.status():
+        if source.error:
+            print(f"{source.provider}: {source.error}", file=sys.stderr)
+
+
+def _providers_add(options: argparse.Namespace) -> None:
+    from osaurus_nb.providers import registry  # noqa: PLC0415
+
+    added = registry.add(options.name, url=options.url, format=options.format, key_env=options.key_env)
+    key = f", key from ${added.key_variable}" if added.key_variable else ""
+    print(f"'{added.name}' is set up at {added.url}{key}. Its models are named {added.slug}/ID.")
+
+
+def _providers_remove(options: argparse.Namespace) -> None:
+    from osaurus_nb.providers import registry  # noqa: PLC0415
+
+    registry.remove(options.name)
+    print(f"'{options.name}' is removed.")
+
+
+def _providers_list(options: argparse.Namespace) -> None:
+    from osaurus_nb.providers import registry  # noqa: PLC0415
+
+    for provider in registry.list():
+        state = "" if provider.enabled else " (disabled)"
+        print(f"{provider.slug:<24} {provider.format:<14} {provider.url}{state}")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from osaurus_nb.demo import main as demo  # noqa: PLC0415
+
+    demo()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
