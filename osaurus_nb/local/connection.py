@@ -77,7 +77,8 @@ class Connection:
         self._heard = time.monotonic()
         self._farewell = False
         self._hung = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._listening: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self.closed = False
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
@@ -116,22 +117,20 @@ class Connection:
     async def shut_down(self) -> None:
         """Ask the worker to leave, and wait until it has."""
         self._send(Shutdown())
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._listening is not None:
+            await asyncio.wait({self._listening})
 
     async def aclose(self) -> None:
         """Hang up. The worker stays for others."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait({self._listening})
         self._end()
-
-    def kill(self) -> None:
-        """End a worker that hangs."""
-        kill_worker(self._place, self._badge)
 
     def start(self, patience: Patience) -> None:
         self._patience = patience
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._watch())]
+        self._listening = asyncio.create_task(self._listen())
+        self._watching = asyncio.create_task(self._watch())
 
     async def greet(self) -> None:
         """Show the token. Raises ConnectionError when we are not let in."""
@@ -182,6 +181,8 @@ class Connection:
             return
         self.closed = True
         self._writer.close()
+        if self._watching is not None:
+            self._watching.cancel()
         for id in self._inboxes:
             missed = self._farewell and id not in self._begun
             self._put(id, Departed() if missed else self._died())
@@ -203,7 +204,7 @@ class Connection:
                 await asyncio.sleep(patience.quiet - silent if self._inboxes else patience.quiet)
             elif await self._hangs():
                 self._hung = True
-                await asyncio.to_thread(self.kill)
+                await asyncio.to_thread(kill_worker, self._place, self._badge)
                 return
             else:
                 await asyncio.sleep(patience.quiet)

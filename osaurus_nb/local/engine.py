@@ -82,7 +82,10 @@ class Engine:
     def cancel(self, key: Key) -> None:
         """Forget a request; one that runs stops before its next token."""
         with self._change:
-            self._cancelled.add(key)
+            left = deque(item for item in self._waiting if item[0] != key)
+            if len(left) == len(self._waiting):
+                self._cancelled.add(key)
+            self._waiting = left
             self._change.notify()
 
     def stop(self) -> None:
@@ -136,8 +139,6 @@ class Engine:
     def _apply_cancels(self, batch: Batch) -> None:
         with self._change:
             cancelled, self._cancelled = self._cancelled, set()
-            if cancelled:
-                self._waiting = deque(item for item in self._waiting if item[0] not in cancelled)
         for key in cancelled:
             batch.cancel(key)
 

@@ -22,7 +22,7 @@ class Prefix:
     layers: list[Any] | None = None
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Entry:
     tokens: np.ndarray[Any, np.dtype[np.int64]]
     layers: list[Any]

@@ -204,7 +204,7 @@ def _spawn(options: Options) -> subprocess.Popen[bytes]:
     log = _open_log(options.place.log)
     try:
         process = subprocess.Popen(  # noqa: S603 - our own module, with our own arguments
-            [sys.executable, "-m", "osaurus_nb.local.worker", *options.arguments()],
+            [sys.executable, "-P", "-m", "osaurus_nb.local.worker", *options.arguments()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,

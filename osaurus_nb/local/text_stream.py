@@ -43,7 +43,9 @@ class Splitter:
         self._held = ""
 
     def feed(self, text: str) -> list[Piece]:
-        """The pieces that no later text can change."""
+        """The pieces that no later text can change. After a stop there are none."""
+        if self.stopped is not None:
+            return []
         self._held += text
         pieces = []
         while self.stopped is None and (found := _first(self._held, self._edges[self.state])):
