@@ -1,7 +1,7 @@
 """OpenAI Chat Completions wire format. Pure: no I/O, no clock, no settings."""
 
 from osaurus_nb.wire.openai_chat.decode import ChatDecoder, decode_models, event_decoder
-from osaurus_nb.wire.openai_chat.encode import ChatEncoder, encode_error, encode_models, event_encoder
+from osaurus_nb.wire.openai_chat.encode import ChatEncoder, encode_error, encode_model, encode_models, event_encoder
 from osaurus_nb.wire.openai_chat.inbound import decode_request
 from osaurus_nb.wire.openai_chat.outbound import encode_request
 
@@ -15,6 +15,7 @@ __all__ = [
     "decode_models",
     "decode_request",
     "encode_error",
+    "encode_model",
     "encode_models",
     "encode_request",
     "event_decoder",

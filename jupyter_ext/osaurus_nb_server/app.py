@@ -1,0 +1,62 @@
+"""The extension as Jupyter sees it: its settings, its paths, its start and its end. Loads nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
+from traitlets import Any as AnyTrait
+from traitlets import Bool, Float, Int
+
+from osaurus_nb_server.handlers import routes
+from osaurus_nb_server.kernel_access import KernelAccess, reachable_url
+from osaurus_nb_server.service import MAX_BODY, Service
+
+
+class OsaurusServer(ExtensionApp):
+    """An OpenAI-compatible endpoint at `/osaurus/v1`, in front of local and remote models."""
+
+    name = "osaurus_nb_server"
+    extension_url = "/"
+    load_other_extensions = True
+
+    max_body = Int(MAX_BODY, help="Largest request body in bytes.").tag(config=True)
+    ping_after = Float(15.0, help="Seconds of silence in a stream before a comment is sent.").tag(config=True)
+    kernel_access = Bool(
+        True, help="Let kernels use this server's models by OSAURUS_URL and OSAURUS_KEY in their environment."
+    ).tag(config=True)
+    make_backend = AnyTrait(
+        None, allow_none=True, help="A function that returns what answers, instead of the configured models."
+    ).tag(config=True)
+
+    service: Service
+
+    def initialize_settings(self) -> None:
+        self.service = Service(self.make_backend, max_body=self.max_body, ping_after=self.ping_after)
+        self._kernel_access = KernelAccess(self.service.keys)
+        self.settings["osaurus_service"] = self.service
+
+    def initialize_handlers(self) -> None:
+        self.handlers.extend(routes(self.service))
+
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        """Runs when the port is bound and no request was taken yet, so no kernel is older than its key."""
+        url = reachable_url(serverapp)
+        if self.kernel_access and url is not None:
+            self._kernel_access.grant(url)
+
+    def current_activity(self) -> Any:
+        """Answers under way keep the server from its idle shutdown."""
+        return len(self.service.active) or None
+
+    async def stop_extension(self) -> None:
+        self._kernel_access.withdraw()
+        await self.service.aclose()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """`jupyter osaurus`: the endpoint by itself."""
+    from osaurus_nb_server.standalone import serve  # noqa: PLC0415 - its server class is for the command alone
+
+    serve(argv)

@@ -1,0 +1,35 @@
+"""The HTTP side: thin handlers over one service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from osaurus_nb_server.dialects import GENERATE
+from osaurus_nb_server.handlers.base import ApiHandler, NotFoundHandler, RootHandler
+from osaurus_nb_server.handlers.generate import GenerateHandler
+from osaurus_nb_server.handlers.health import HealthHandler
+from osaurus_nb_server.handlers.models import ModelHandler, ModelsHandler
+from osaurus_nb_server.service import MOUNT, Service
+
+Route = tuple[str, type[ApiHandler], dict[str, Any]]
+
+
+def routes(service: Service) -> Sequence[Route]:
+    """Every path of ours, below the server's base URL. The last one catches what no other takes."""
+    shared = {"service": service}
+    return [
+        (rf"{MOUNT}/?", RootHandler, shared),
+        (rf"{MOUNT}/health", HealthHandler, shared),
+        *(
+            (MOUNT + re.escape(path), GenerateHandler, {**shared, "dialect": dialect})
+            for path, dialect in GENERATE.items()
+        ),
+        (rf"{MOUNT}/v1/models", ModelsHandler, shared),
+        (rf"{MOUNT}/v1/models/(.+)", ModelHandler, shared),
+        (rf"{MOUNT}/.*", NotFoundHandler, shared),
+    ]
+
+
+__all__ = ["Route", "routes"]

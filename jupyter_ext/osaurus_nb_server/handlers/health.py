@@ -1,0 +1,41 @@
+"""`GET` of how the server does: well or not for anybody, the details for those with a key."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from jupyter_server.auth.decorator import allow_unauthenticated
+
+from osaurus_nb_server.handlers.base import ApiHandler
+
+
+class HealthHandler(ApiHandler):
+    scope = None
+
+    @allow_unauthenticated
+    async def get(self) -> None:
+        details = await self._details() if self._may_see_details() else {}
+        await self.finish(json.dumps({"status": "ok", **details}))
+
+    def _may_see_details(self) -> bool:
+        return self.key.opens("status") if self.key is not None else self.current_user is not None
+
+    async def _details(self) -> dict[str, Any]:
+        sources = await self.service.sources()
+        return {
+            "models": sum(source.models for source in sources),
+            "providers": [asdict(source) for source in sources],
+            "workers": [asdict(health) for health in await self.service.workers()],
+            "active": len(self.service.active),
+            "answered": self.service.answered,
+            "uptime": round(self.service.uptime, 3),
+            "versions": {
+                "osaurus-nb": version("osaurus-nb"),
+                "jupyter-server": version("jupyter-server"),
+                "python": platform.python_version(),
+            },
+        }

@@ -1,0 +1,110 @@
+"""Pours one stream of events out to one client, no faster than the client reads.
+
+The head of the response waits for the first word: a failure before it is a proper status, one after it is told in
+band. A long silence is broken by comments, before the first word too; then the status is spoken for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from tornado.iostream import StreamClosedError
+
+from osaurus_nb.errors import OsaurusError
+from osaurus_nb.events import Event, Failed, Finished, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallStarted
+from osaurus_nb_server.dialects import Encoder
+from osaurus_nb_server.handlers import faults
+from osaurus_nb_server.handlers.base import ApiHandler, log
+from osaurus_nb_server.handlers.route import Route
+
+_ANSWERING = (TextDelta, ReasoningDelta, ToolCallStarted, ToolCallDelta, Finished)
+
+
+class Outlet:
+    """One streamed response. Made for one `pour`."""
+
+    def __init__(self, handler: ApiHandler, encoder: Encoder, route: Route) -> None:
+        self._handler = handler
+        self._encoder = encoder
+        self._route = route
+        self._ping_after = handler.service.ping_after
+        self._loop = asyncio.get_running_loop()
+        self._held = b""
+        self._open = False
+        self._writing = False
+        self._wrote_at = self._loop.time()
+
+    async def pour(self, events: AsyncIterator[Event]) -> None:
+        """Write all of it. Raises what failed before the first word; StreamClosedError when the client left."""
+        self._timer = self._loop.call_later(self._ping_after, self._ping)
+        try:
+            await self._relay(events)
+        finally:
+            self._timer.cancel()
+        self._start()
+        await self._handler.finish(self._held + self._encoder.close())
+
+    async def _relay(self, events: AsyncIterator[Event]) -> None:
+        try:
+            async for event in events:
+                if self._open:
+                    await self._write(self._encoder.encode(event))
+                else:
+                    await self._admit(event)
+        except OsaurusError as error:
+            if not self._open:
+                raise
+            await self._write(self._encoder.encode(Failed(error)))
+        except StreamClosedError:  # the client left: nobody can be told
+            raise
+        except Exception as exc:  # the handlers' edge: a fault of ours must not look like the end of the answer
+            if not self._open:
+                raise
+            log.error("A stream broke off with %s", type(exc).__name__)
+            await self._write(self._encoder.encode(Failed(faults.Internal("Something failed in the server."))))
+
+    async def _admit(self, event: Event) -> None:
+        """An event before the head went out: the first word sends it, with everything held so far."""
+        if isinstance(event, Failed):
+            raise event.error
+        self._route.note(event)
+        self._held += self._encoder.encode(event)
+        if isinstance(event, _ANSWERING):
+            self._start()
+            await self._write(b"")
+
+    def _start(self) -> None:
+        if self._open:
+            return
+        self._open = True
+        self._handler.set_header("Content-Type", self._handler.dialect.stream_type)
+        self._handler.set_header("Cache-Control", "no-cache, no-transform")
+        self._handler.set_header("X-Accel-Buffering", "no")
+        for name, value in self._route.headers():
+            self._handler.set_header(name, value)
+
+    async def _write(self, data: bytes) -> None:
+        """Returns when the client's connection took the bytes: a slow reader holds the model's stream back."""
+        if self._held:
+            data, self._held = self._held + data, b""
+        if not data:
+            return
+        self._writing = True
+        self._handler.write(data)
+        await self._handler.flush()
+        self._writing = False
+        self._wrote_at = self._loop.time()
+
+    def _ping(self) -> None:
+        """Runs between events. While bytes are still on their way to the client there is no silence to break."""
+        now = self._loop.time()
+        if self._writing:
+            self._wrote_at = now
+        elif now >= self._wrote_at + self._ping_after:
+            self._start()
+            self._handler.write(self._held + self._handler.dialect.ping)
+            self._held = b""
+            self._handler.flush()
+            self._wrote_at = now
+        self._timer = self._loop.call_at(self._wrote_at + self._ping_after, self._ping)

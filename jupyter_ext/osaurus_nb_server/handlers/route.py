@@ -1,0 +1,58 @@
+"""What the `X-Osaurus-*` headers say of an answer: who gave it, after how many attempts, with which warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from osaurus_nb.events import AttemptStarted, Event, Started, Substituted, Warned
+
+#: Longest value that we put into a header.
+_LONGEST = 512
+
+
+class Route:
+    """Collects what is known of the route as its events pass."""
+
+    def __init__(self, request_id: str, asked: str) -> None:
+        self.request_id = request_id
+        self._asked = asked
+        self._attempts = 0
+        self._started: Started | None = None
+        self._substituted: Substituted | None = None
+        self._warnings: list[Warned] = []
+
+    def note(self, event: Event) -> None:
+        match event:
+            case AttemptStarted(number=number):
+                self._attempts = number
+            case Started():
+                self._started = event
+            case Substituted():
+                self._substituted = event
+            case Warned():
+                self._warnings.append(event)
+            case _:
+                pass
+
+    def headers(self) -> Iterator[tuple[str, str]]:
+        """Headers for what is known now. Names of models are anybody's text, so only plain ASCII is let through."""
+        yield "X-Osaurus-Request-Id", self.request_id
+        yield "X-Osaurus-Model", _plain(self._asked)
+        if self._started is not None:
+            yield "X-Osaurus-Provider", _plain(self._started.provider)
+            yield "X-Osaurus-Upstream-Model", _plain(self._started.model)
+            yield "X-Osaurus-Attempts", str(self._attempts)
+        if self._substituted is not None:
+            yield "X-Osaurus-Fallback", _plain(self._substituted.answering)
+        if self._warnings:
+            yield "X-Osaurus-Warnings", _plain(", ".join(_short(warning) for warning in self._warnings))
+
+
+def _short(warning: Warned) -> str:
+    return f"{warning.code}; param={warning.param}" if warning.param else warning.code
+
+
+def _plain(text: str) -> str:
+    safe = text if text.isascii() and text.isprintable() else quote(text, safe="/:@,;= ")
+    return safe[:_LONGEST]

@@ -1,0 +1,126 @@
+"""What all handlers share: the keys, the one backend of this server, and who is being answered. No HTTP here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from osaurus_nb.config.settings import Settings
+from osaurus_nb.gateway.keys import KeyRing
+from osaurus_nb.gateway.throttle import Throttle
+from osaurus_nb.models import SourceStatus
+from osaurus_nb.runtime import Backend
+from osaurus_nb_server.dialects import Codec, Dialect
+
+if TYPE_CHECKING:  # the local room is loaded when the first request needs it
+    from osaurus_nb.local.protocol import Health
+
+#: Below the server's base URL, everything of ours starts with this.
+MOUNT = "/osaurus"
+
+
+#: A request body may have this many bytes unless the server's owner says otherwise.
+MAX_BODY = 32 * 1024 * 1024
+#: How long what the providers said of themselves is believed, in seconds: monitors look often.
+_STATUS_TTL = 5.0
+
+
+class Answering(Protocol):
+    """A response under way."""
+
+    def abandon(self) -> None:
+        """Stop the work at the model and drop the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What answers requests, and who tells how the local workers are."""
+
+    backend: Backend
+    workers: Callable[[], Awaitable[Sequence[Health]]] | None = None
+    aclose: Callable[[], Awaitable[None]] | None = None
+
+
+class Service:
+    """Lives as long as the server. The backend is made at the first request, on the server's loop."""
+
+    def __init__(
+        self, make_backend: Callable[[], Backend] | None = None, *, max_body: int = MAX_BODY, ping_after: float = 15.0
+    ) -> None:
+        self.keys = KeyRing()
+        self.throttle = Throttle()
+        self.max_body = max_body
+        self.ping_after = ping_after
+        self.active: set[Answering] = set()
+        self.answered = 0
+        self._codecs: dict[Dialect, Codec] = {}
+        self._make_backend = make_backend
+        self._engine: Engine | None = None
+        self._making = asyncio.Lock()
+        self._status: Sequence[SourceStatus] = ()
+        self._status_until = 0.0
+        self._started = time.monotonic()
+
+    @property
+    def uptime(self) -> float:
+        return time.monotonic() - self._started
+
+    async def codec(self, dialect: Dialect) -> Codec:
+        """The dialect's codec, its libraries loaded off the loop: kernels' messages pass through that too."""
+        codec = self._codecs.get(dialect)
+        if codec is None:
+            codec = self._codecs[dialect] = await asyncio.to_thread(dialect.codec)
+        return codec
+
+    async def engine(self) -> Engine:
+        """The one engine."""
+        if self._engine is None:
+            async with self._making:
+                if self._engine is None:
+                    self._engine = await self._make()
+        return self._engine
+
+    async def backend(self) -> Backend:
+        return (self._engine or await self.engine()).backend
+
+    async def sources(self) -> Sequence[SourceStatus]:
+        """How each provider does."""
+        now = time.monotonic()
+        if now >= self._status_until:
+            self._status = await (await self.backend()).status()
+            self._status_until = now + _STATUS_TTL
+        return self._status
+
+    async def workers(self) -> Sequence[Health]:
+        """The local model workers that run now."""
+        ask = (await self.engine()).workers
+        return await ask() if ask is not None else ()
+
+    async def aclose(self) -> None:
+        """Stop every answer, then let go of the backend."""
+        for answering in tuple(self.active):
+            answering.abandon()
+        while self.active:  # noqa: ASYNC110 - each leaves the set in its own task, which tornado owns
+            await asyncio.sleep(0.01)
+        if self._engine is not None:
+            await self._engine.backend.aclose()
+            if self._engine.aclose is not None:
+                await self._engine.aclose()
+            self._engine = None
+
+    async def _make(self) -> Engine:
+        if self._make_backend is not None:
+            return Engine(self._make_backend())
+        return await _embedded()
+
+
+async def _embedded() -> Engine:
+    """A runtime in this process, whatever server the environment names: that would be ourselves, or a stranger."""
+    assembly = await asyncio.to_thread(import_module, "osaurus_nb.assembly")
+    settings = replace(Settings.from_env(), url=None, key=None)
+    workers = assembly.LocalAdapter(settings.paths)  # workers are shared between processes: it sees them all
+    return Engine(assembly.embedded(settings), workers.status, workers.aclose)
