@@ -27,16 +27,38 @@ void (*p_s)(int, int, int, wide, wide, wide, float, const void *, wide, const vo
 void (*p_d)(int, int, int, wide, wide, wide, double, const void *, wide, const void *, wide, double, void *, wide);
 void (*p_c)(int, int, int, wide, wide, wide, const void *, const void *, wide, const void *, wide, const void *, void *,
             wide);
+void (*p_threads)(int);
+int few = 1, many = 1;
 
+/* Threads wait for each other by spinning: on a busy machine that costs a small product ten times what it gains. */
+static void share(wide work) {
+    static int now;
+    int wanted = work < (1 << 26) ? few : many;
+    if (wanted != now) p_threads(now = wanted);
+}
 void cblas_sgemm(int o, int ta, int tb, int m, int n, int k, float al, const void *a, int la, const void *b, int lb,
-                 float be, void *c, int lc) { p_s(o, ta, tb, m, n, k, al, a, la, b, lb, be, c, lc); }
+                 float be, void *c, int lc) {
+    share((wide)m * n * k);
+    p_s(o, ta, tb, m, n, k, al, a, la, b, lb, be, c, lc);
+}
 void cblas_dgemm(int o, int ta, int tb, int m, int n, int k, double al, const void *a, int la, const void *b, int lb,
-                 double be, void *c, int lc) { p_d(o, ta, tb, m, n, k, al, a, la, b, lb, be, c, lc); }
+                 double be, void *c, int lc) {
+    share((wide)m * n * k);
+    p_d(o, ta, tb, m, n, k, al, a, la, b, lb, be, c, lc);
+}
 void cblas_cgemm(int o, int ta, int tb, int m, int n, int k, const void *al, const void *a, int la, const void *b,
-                 int lb, const void *be, void *c, int lc) { p_c(o, ta, tb, m, n, k, al, a, la, b, lb, be, c, lc); }
+                 int lb, const void *be, void *c, int lc) {
+    share((wide)m * n * k);
+    p_c(o, ta, tb, m, n, k, al, a, la, b, lb, be, c, lc);
+}
 """
-#: Our pointer, and the function of OpenBLAS that it is set to.
-_TARGETS = {"p_s": "scipy_cblas_sgemm64_", "p_d": "scipy_cblas_dgemm64_", "p_c": "scipy_cblas_cgemm64_"}
+#: Our pointers, and the function of OpenBLAS that each is set to.
+_TARGETS = {
+    "p_s": "scipy_cblas_sgemm64_",
+    "p_d": "scipy_cblas_dgemm64_",
+    "p_c": "scipy_cblas_cgemm64_",
+    "p_threads": "scipy_openblas_set_num_threads64_",
+}
 _COMPILERS = ("cc", "gcc", "clang", "g++")
 
 
@@ -82,6 +104,9 @@ def _connect(library: Path, cache_dir: Path) -> BlasStatus:
         return BlasStatus(False, f"no compiler ({', '.join(_COMPILERS)}) was found")
     for ours, address in addresses.items():
         ctypes.c_void_p.in_dll(shim, ours).value = address.value
+    threads = openblas.scipy_openblas_get_num_threads64_()
+    ctypes.c_int.in_dll(shim, "many").value = threads
+    ctypes.c_int.in_dll(shim, "few").value = max(1, threads // 2)  # the other half is left to the other programs
     return BlasStatus(True, f"matrix products run on {library.name}")
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from osaurus_nb.testing import tiny_models
 
-
 DATA = Path(__file__).parents[1] / "data"
 
 

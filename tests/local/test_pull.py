@@ -436,6 +436,7 @@ from mlx_lm.utils import dequantize_model
 model, tokenizer = load(str(Path(sys.argv[1]) / "models" / "smollm2-135m-instruct"))
 model.set_dtype(mx.float32)
 model = dequantize_model(model)
+mx.eval(model.parameters())
 for case in json.loads(Path(sys.argv[2]).read_text())["answers"]:
     chat = [{"role": "user", "content": case["prompt"]}]
     prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True)
