@@ -48,9 +48,9 @@ class Patience:
     `beat`: the longest that the engine may take for one token or one piece of a prompt.
     """
 
-    hello: float = 5.0
+    hello: float = 10.0
     quiet: float = 5.0
-    reply: float = 10.0
+    reply: float = 15.0
     beat: float = 120.0
 
 

@@ -56,6 +56,7 @@ class Engine:
         self._cancelled: set[Key] = set()
         self._stopping = False
         self._pulse = Pulse(0.0, 0, 0, 0, 0)
+        self._working = False
         self._beat = time.monotonic()
         self.loaded: Future[Loaded] = Future()
         self.ended: Future[None] = Future()
@@ -74,7 +75,7 @@ class Engine:
                     provider=LOCAL,
                     retry_after=1.0 + len(self._waiting) / self._limits.slots,
                 )
-            if not self._waiting and not self._pulse.running:
+            if not self._waiting and not self._working:
                 self._beat = time.monotonic()  # rest is no silence: from here on a beat is due
             self._waiting.append((key, request))
             self._change.notify()
@@ -96,9 +97,9 @@ class Engine:
 
     def pulse(self) -> Pulse:
         with self._change:
-            running, waiting = self._pulse.running, len(self._waiting)
-            age = time.monotonic() - self._beat if running or waiting else 0.0
-            return replace(self._pulse, beat_age=age, waiting=waiting)
+            pending = self._working or self._waiting
+            age = time.monotonic() - self._beat if pending else 0.0
+            return replace(self._pulse, beat_age=age, waiting=len(self._waiting))
 
     def _run(self) -> None:
         # The edge of this thread: whoever waits on the futures raises what was caught here.
@@ -120,6 +121,7 @@ class Engine:
             self._wait_for_work(batch)
             self._apply_cancels(batch)
             parcels = self._admit(batch)
+            self._note(batch)
             if batch.running:
                 parcels += batch.step()
             self._note(batch)
@@ -129,7 +131,9 @@ class Engine:
 
     def _wait_for_work(self, batch: Batch) -> None:
         with self._change:
+            self._working = batch.running > 0
             self._change.wait_for(lambda: self._stopping or self._waiting or self._cancelled or batch.running)
+            self._working = True
 
     def _note(self, batch: Batch) -> None:
         with self._change:

@@ -52,7 +52,7 @@ def load(folder: Path, *, name: str, context: int | None, fast_blas: bool) -> Lo
         model, tokenizer = _mlx_load(
             str(folder), tokenizer_config={"trust_remote_code": False}, trust_remote_code=False
         )
-    except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError, RuntimeError) as fault:
+    except (ValueError, KeyError, TypeError, AttributeError, ImportError, FileNotFoundError, RuntimeError) as fault:
         raise ModelRejected(f"{name!r} cannot be loaded: {type(fault).__name__}: {str(fault)[:300]}") from fault
     if profile == "cpu":
         model = _for_cpu(model)

@@ -14,6 +14,8 @@ from osaurus_nb.local.templates import to_template, tools_to_template
 from osaurus_nb.local.text_stream import State
 from osaurus_nb.request import ChatRequest
 
+#: Settings that change nothing in an answer.
+_HARMLESS = frozenset({"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"})
 #: For callers who name no limit.
 DEFAULT_MAX_TOKENS = 4096
 
@@ -98,4 +100,6 @@ def _warnings(request: ChatRequest, loaded: Loaded, left: int) -> list[Warned]:
         warnings.append(Warned("limited_by_context", words, "max_output_tokens"))
     if request.reasoning_effort not in (None, "none") and not loaded.marks.think_start:
         warnings.append(Warned("ignored", f"{loaded.name!r} does not think apart.", "reasoning_effort"))
+    for name in sorted(request.extra.keys() - _HARMLESS):
+        warnings.append(Warned("ignored", "Local models do not know this setting.", name))
     return warnings

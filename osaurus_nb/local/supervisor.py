@@ -78,6 +78,9 @@ class Supervisor:
             except (LocalModelError, WorkerDied) as failed:
                 _note_failure(line, failed)
                 raise
+            except OSError as fault:
+                words = f"The process of {model.id!r} could not be started: {fault.strerror or type(fault).__name__}."
+                raise LocalModelError(words) from fault
             line.failures, line.error = 0, None
             return line.connection
 

@@ -116,13 +116,16 @@ class _Worker:
         options = self._options
         door = Door(self._badge, options.name, idle_s=options.idle_s, health=self._health)
         _report({"stage": "loading"})
-        self._engine = engine = self._make_engine(door)
+        try:
+            self._engine = engine = self._make_engine(door)
+        except ImportError:
+            return _give_up(LocalModelError("mlx-lm is not installed. Add it with: pip install 'osaurus-nb[local]'"))
         engine.start()
         try:
             self._loaded = await asyncio.wrap_future(engine.loaded)
         except OsaurusError as refused:
             return _give_up(refused)
-        except (OSError, RuntimeError, ValueError, ImportError, MemoryError) as fault:
+        except (OSError, RuntimeError, MemoryError) as fault:
             _log_fault(fault)
             return _give_up(LocalModelError(f"{options.name!r} could not be loaded: {type(fault).__name__}."))
         return await self._serve(door, engine)
