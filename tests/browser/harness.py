@@ -27,7 +27,18 @@ READY = f"""() => {{
   const widget = window.jupyterapp?.shell?.currentWidget;
   if (!widget?.context?.sessionContext?.isReady) return false;
   const kernel = {SESSION}.session?.kernel;
-  return kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+  return kernel?.connectionStatus === 'connected' && kernel.status === 'idle'
+    && window.jupyterapp.commands.isEnabled('notebook:run-all-cells') && !!widget.content.activeCell;
+}}"""
+# Seen 2026-11, 1 of 12 opens: the first request of a new kernel was never answered and its cell stayed [*]. So a silent
+# empty request goes first, until one has come back on both channels.
+ANSWERS = f"""async () => {{
+  for (let attempt = 0; attempt < 20; attempt++) {{
+    const request = {SESSION}.session.kernel.requestExecute({{code: '', silent: true, store_history: false}});
+    const late = new Promise(resolve => setTimeout(resolve, 1500));
+    if (await Promise.race([request.done, late])) return;
+  }}
+  throw new Error('the kernel does not answer');
 }}"""
 # Lab marks a cell that waits or runs with [*]; the kernel alone is briefly idle between two cells.
 IDLE = f"""() => {SESSION}.session?.kernel?.status === 'idle'
@@ -136,6 +147,7 @@ class OpenNotebook:
         page.goto(lab.address(source.name))
         page.wait_for_selector(".jp-Notebook .jp-Cell")
         page.wait_for_function(READY)
+        page.evaluate(ANSWERS)
         return notebook
 
     def command(self, name: str, *, seconds: float = 30) -> None:
