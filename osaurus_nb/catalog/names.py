@@ -46,7 +46,7 @@ def prefixed(name: str, listed: Mapping[str, Sequence[ModelCard]]) -> ModelCard 
 
 
 def not_found(name: str, known: Collection[str]) -> ModelNotFound:
-    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    near = _near(name.lower(), known)
     if near:
         return ModelNotFound(f"There is no model '{name}'. Did you mean {_list(near, last=' or ')}?", near=near)
     if known:
@@ -55,6 +55,13 @@ def not_found(name: str, known: Collection[str]) -> ModelNotFound:
         f"There is no model '{name}', and no model at all yet. Get the embedded one with `osaurus-nb pull`, "
         "or add a provider with `osaurus-nb providers add`."
     )
+
+
+def _near(name: str, known: Collection[str]) -> Sequence[str]:
+    """Up to three names that were probably meant: spelt alike, or containing what was written."""
+    alike = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    within = [other for other in sorted(known, key=len) if name in other.lower()]
+    return list(dict.fromkeys([*alike, *within]))[:3]
 
 
 def _list(names: Sequence[str], *, last: str = ", ") -> str:

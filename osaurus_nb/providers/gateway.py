@@ -19,10 +19,11 @@ from osaurus_nb.wire import openai_chat
 
 _NAME = "osaurus"
 _TYPED = AddressPolicy(private=True)
-#: Every error class by its code, so that a fault over there is the same fault here.
+#: Every error class by its code, so that a fault over there is the same fault here. Where two share a code, ours goes
+#: before the provider's: the server has already told them apart in its sentence.
 _BY_CODE: Mapping[str, type[errors.OsaurusError]] = {
     kind.code: kind
-    for kind in vars(errors).values()
+    for kind in reversed(vars(errors).values())
     if isinstance(kind, type) and issubclass(kind, errors.OsaurusError)
 }
 

@@ -50,6 +50,14 @@ def test_a_typo_gets_near_matches() -> None:
     assert "openai/gpt-4o" in caught.value.near
 
 
+def test_a_part_of_a_name_gets_the_whole_one() -> None:
+    """Half a name is answered with the names that contain it."""
+    with pytest.raises(ModelNotFound) as caught:
+        resolve("smo", LISTED)
+
+    assert caught.value.near == ("smol",)
+
+
 def test_with_no_model_at_all_the_first_steps_are_told() -> None:
     """On a fresh machine the error says how to get a model."""
     with pytest.raises(ModelNotFound, match="osaurus-nb pull"):
