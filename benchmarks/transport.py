@@ -10,28 +10,51 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx2
 
-from osaurus_nb.providers.dial import AddressPolicy
+from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor
 from osaurus_nb.providers.transport import LeanTransport
 
 ROOT = Path(__file__).resolve().parent.parent
-Rival = Callable[[], httpx2.AsyncBaseTransport]
+#: Sends this body to this URL; an async context, for the answer streams.
+Send = Callable[[str, bytes], AbstractAsyncContextManager[httpx2.Response]]
+Rival = Callable[[], AbstractAsyncContextManager[Send]]
 
+PRIVATE = AddressPolicy(private=True)
 LIMITS = httpx2.Limits(max_connections=256, max_keepalive_connections=256)
+
+
+@asynccontextmanager
+async def door() -> AsyncIterator[Send]:
+    async with HttpDoor(guard=PRIVATE) as opened:
+        yield lambda url, body: opened.open(Call(url, headers={"content-type": "application/json"}, content=body))
+
+
+def client(transport: Callable[[], httpx2.AsyncBaseTransport]) -> Rival:
+    @asynccontextmanager
+    async def rival() -> AsyncIterator[Send]:
+        async with httpx2.AsyncClient(transport=transport(), trust_env=False, timeout=60.0) as http:
+            headers = {"content-type": "application/json"}
+            yield lambda url, body: http.stream("POST", url, headers=headers, content=body)
+
+    return rival
+
+
 RIVALS: dict[str, Rival] = {
-    "lean": lambda: LeanTransport(guard=AddressPolicy(private=True)),
-    "httpx2, defaults": httpx2.AsyncHTTPTransport,
-    "httpx2, 256 connections": lambda: httpx2.AsyncHTTPTransport(limits=LIMITS),
+    "the door": door,
+    "httpx2 over ours": client(lambda: LeanTransport(guard=PRIVATE)),
+    "httpx2, defaults": client(httpx2.AsyncHTTPTransport),
+    "httpx2, 256 connections": client(lambda: httpx2.AsyncHTTPTransport(limits=LIMITS)),
 }
 
 
@@ -57,14 +80,13 @@ def _pin(process: int, core: int) -> None:
 
 async def rows(rival: Rival, url: str, *, count: int, in_flight: int, model: str) -> tuple[float, float]:
     """Rows per second and CPU microseconds per row, after one warm-up row for each worker."""
-    body = {"model": model, "messages": [{"role": "user", "content": "Say hello."}]}
-    transport = rival()
-    timeout = httpx2.Timeout(60.0)
-    async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=timeout) as client:
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Say hello."}]}).encode()
+    async with rival() as send:
 
         async def work(numbers: Iterator[int]) -> None:
             for _ in numbers:
-                response = await client.post(f"{url}/chat/completions", json=body)
+                async with send(f"{url}/chat/completions", body) as response:
+                    await response.aread()
                 assert response.status_code == 200
 
         async def all_of(number: int) -> None:
@@ -80,10 +102,10 @@ async def rows(rival: Rival, url: str, *, count: int, in_flight: int, model: str
 
 async def chunks(rival: Rival, url: str, *, count: int) -> tuple[float, float]:
     """Chunks per second and CPU microseconds per chunk of one stream whose chunks come one by one."""
-    body = {"model": f"m?words={count}&interval=0.0005", "stream": True, "messages": []}
-    async with httpx2.AsyncClient(transport=rival(), trust_env=False, timeout=60.0) as client:
+    body = json.dumps({"model": f"m?words={count}&interval=0.0005", "stream": True, "messages": []}).encode()
+    async with rival() as send:
         wall, cpu, seen = time.perf_counter(), time.process_time(), 0
-        async with client.stream("POST", f"{url}/chat/completions", json=body) as response:
+        async with send(f"{url}/chat/completions", body) as response:
             async for _ in response.aiter_raw():
                 seen += 1
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -91,7 +113,7 @@ async def chunks(rival: Rival, url: str, *, count: int) -> tuple[float, float]:
 
 
 def measure(url: str, count: int, rounds: int) -> None:
-    scenarios = {
+    scenarios: dict[str, Callable[[Rival], Coroutine[None, None, tuple[float, float]]]] = {
         "1 in flight": lambda rival: rows(rival, url, count=count // 4, in_flight=1, model="m"),
         "32 in flight": lambda rival: rows(rival, url, count=count // 2, in_flight=32, model="m"),
         "256 in flight, 50 ms": lambda rival: rows(rival, url, count=count, in_flight=256, model="m?delay=0.05"),
@@ -109,7 +131,7 @@ def _report(scenario: str, taken: dict[str, list[tuple[float, float]]]) -> None:
     print(f"{scenario}\n  {'transport':26}{'per second':>12}{'us each':>10}{'ratio':>8}")
     median = {name: [statistics.median(column) for column in zip(*runs, strict=True)] for name, runs in taken.items()}
     for name, (rate, cost) in median.items():
-        print(f"  {name:26}{rate:12.0f}{cost:10.0f}{cost / median['lean'][1]:8.2f}")
+        print(f"  {name:26}{rate:12.0f}{cost:10.0f}{cost / median['the door'][1]:8.2f}")
 
 
 def main() -> None:

@@ -140,29 +140,28 @@ class Connection(asyncio.Protocol):
     async def read(self, span: float | None) -> bytes:
         """The next bytes of the body, as soon as there are any; empty when it is complete."""
         while not self._body.done:
-            if self._inbox:
-                data = self._body.take(self._inbox)
-                self._resume()
-                if data:
-                    return data
-            elif self._closed:
+            if self._inbox and (data := self._take()):
+                return data
+            if self._closed and not self._body.done:
                 self._raise_fault()
                 self._body.end()
-            if not self._body.done and not self._closed:
+            elif not self._body.done:
                 await self._wait(span, httpx2.ReadTimeout)
-            elif self._closed and self._inbox:
-                self._body.end()  # a rest that no more bytes will complete
         return b""
 
     def finish(self) -> bool:
         """Is the body complete with what has arrived? A reader may stop at the last event, just before the end mark."""
         if self._inbox and not self._body.done:
             try:
-                self._body.take(self._inbox)
+                self._take()
             except httpx2.RemoteProtocolError:
                 return False
-            self._resume()
         return self._body.done
+
+    def _take(self) -> bytes:
+        data = self._body.take(self._inbox)
+        self._resume()
+        return data
 
     async def _send(self, head: bytes, request: httpx2.Request, spans: Spans) -> bool:
         """Was the whole request sent? It stops early when the answer comes first."""

@@ -154,6 +154,8 @@ class _Connection(asyncio.Protocol):
     async def _send(self, piece: bytes, request: Recorded) -> None:
         self._transport.write(piece)
         request.sent += len(piece)
+        if self._transport.is_closing():  # a closed transport never asks to pause: wait here for `connection_lost`
+            await asyncio.Event().wait()
         if not self._writable.is_set():
             await self._writable.wait()
 

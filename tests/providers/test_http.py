@@ -218,11 +218,18 @@ def test_a_quote_is_short_and_holds_no_key() -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        "sk-proj-abc123DEF456", "sk-ab**********cdef", "sk-ant-api03-AbC_dEf-123456", "xai-12345678abcdef",
-        "gsk_abc123DEF456ghi7", "AIzaSyA1234567890abcdefghijklmnopqrstuv", "osk_live_0123456789abcdef", "hf_abcdEFGH1234", "Bearer abc.def",
+        "sk-proj-abc123DEF456",
+        "sk-ab**********cdef",
+        "sk-ant-api03-AbC_dEf-123456",
+        "xai-12345678abcdef",
+        "gsk_abc123DEF456ghi7",
+        "AIzaSyA1234567890abcdefghijklmnopqrstuv",
+        "osk_live_0123456789abcdef",
+        "hf_abcdEFGH1234",
+        "Bearer abc.def",
         "eyJhbGciOi.eyJzdWIiOiIx.c2ln",
     ],
-)  # fmt: skip
+)
 def test_what_looks_like_a_key_is_removed(key: str) -> None:
     """Keys of the known shapes are removed from foreign text even when they are not ours."""
     assert redact(f"Wrong key: {key}, sorry.") in {"Wrong key: [redacted], sorry.", "Wrong key: [redacted] sorry."}
