@@ -20,7 +20,7 @@ from osaurus_nb_widgets.transcript import plain
 _STATIC = Path(__file__).parent / "static"
 
 
-class Chat(anywidget.AnyWidget):  # type: ignore[misc] # anywidget's base has no types
+class Chat(anywidget.AnyWidget):
     """A chat with any model: pick it, ask, watch the answer come, stop it, ask again.
 
     `options` are those of `Client.chat`, such as `model`, `system` and `temperature`; they hold for each question.

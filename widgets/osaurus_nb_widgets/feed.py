@@ -35,7 +35,8 @@ class Feed:
             case ReasoningDelta(text=text) if text:
                 self._append("reasoning", text)
             case AttemptStarted() | ToolCallStarted() | AttemptFailed() | Substituted():
-                self._pending["status"] = _status(event)
+                self._send({"kind": "delta", "status": _status(event)})  # rare, and the first word must not wait for it
+                return
             case _:
                 return
         if self._timer is None:
@@ -48,9 +49,13 @@ class Feed:
             pending, self._pending = self._pending, {}
             self._send({"kind": "delta", **pending})
 
-    def close(self) -> None:
-        """Forget what waits: the whole answer is sent in its place."""
+    def drop(self) -> None:
+        """Forget what waits: the whole text is sent in its place."""
         self._pending.clear()
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self.drop()
         if self._timer is not None:
             self._timer.cancel()
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from osaurus_nb.models import LOCAL, EndpointClass, ModelCard
-from osaurus_nb.runtime import SourceStatus
+from osaurus_nb.models import LOCAL, EndpointClass, ModelCard, SourceStatus
 
 _WHERE: dict[EndpointClass, str] = {
     "process": "this machine",
@@ -49,6 +48,6 @@ def _option(card: ModelCard) -> dict[str, str]:
     return {
         "name": card.name,
         "label": card.id,
-        "where": _WHERE[card.endpoint],
+        "where": "" if card.provider == LOCAL else _WHERE[card.endpoint],  # there the group says it
         "context": context(card.context_length),
     }

@@ -107,7 +107,7 @@ class Session:
         if self._writer is None:
             self._screen.send({"kind": "idle"})
             return
-        self._writer.feed.close()
+        self._writer.feed.drop()
         keep, tail = self._transcript.tail()
         tail[-1] |= self._writer.so_far()
         self._screen.send({"kind": "turn", "keep": keep, "tail": tail})

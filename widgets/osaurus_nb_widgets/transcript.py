@@ -132,7 +132,9 @@ def finished(id: int, reply: Reply, extra: Sequence[Notice] = ()) -> Answer:
         id=id,
         text=reply.text,
         reasoning=reply.reasoning,
-        footer=reply.footer if reply.provider else "",
+        footer=reply.footer.removesuffix(" · stopped")
+        if reply.provider and (reply.text or reply.error is None)
+        else "",
         notices=tuple(notices),
         failed=reply.error is not None,
         stopped=reply.stopped,
@@ -141,8 +143,9 @@ def finished(id: int, reply: Reply, extra: Sequence[Notice] = ()) -> Answer:
 
 
 def broken(answer: Answer, reason: str) -> Answer:
-    """The same answer, ended by a fault of ours."""
-    return replace(answer, notices=(*answer.notices, Notice(reason, "error")), failed=True, stopped=False)
+    """The same answer, ended by a fault of ours: nobody stopped it."""
+    notices = [notice for notice in answer.notices if notice.level != "info"]
+    return replace(answer, notices=(*notices, Notice(reason, "error")), failed=True, stopped=False)
 
 
 def plain(messages: Sequence[dict[str, Any]]) -> str:
