@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -30,9 +29,8 @@ from osaurus_nb.errors import (
     Unreachable,
 )
 from osaurus_nb.providers.dial import AddressRefused, ConnectionRefused, NameNotFound, TlsFailed
-from osaurus_nb.providers.redaction import redact
+from osaurus_nb.wire import _errors
 
-MAX_QUOTE = 200
 MAX_WAIT = 24 * 3600.0
 
 
@@ -98,10 +96,11 @@ def status_error(
     secrets: Iterable[str] = (),
 ) -> OsaurusError:
     """What an answer that is not a 2xx means. `headers` are looked up in lower case; `secrets` were sent with it."""
-    words, code = _said(body)
+    said = _said(body)
+    code = said.code if said.code and not said.code.isdigit() else said.kind
     if status < 400:
         return BadAnswer(_redirect(headers, provider), provider=provider, model=model, upstream_status=status)
-    quote = f" It says: {_quote(words, secrets)}" if words else ""
+    quote = f" It says: {_errors.quote(said.message, secrets)}" if said.message else ""
     if code in _TOO_LONG:
         return ContextTooLong(f"The conversation is too long for {model or 'this model'} at {provider}.{quote}")
     error, sentence = _meaning(status, code)
@@ -148,36 +147,16 @@ def _redirect(headers: Mapping[str, str], provider: str) -> str:
         host = urlsplit(headers.get("location", "")).hostname
     except ValueError:
         host = None
-    target = redact(host)[:MAX_QUOTE] if host and host.isprintable() else "another path"
+    target = _errors.quote(host) if host and host.isprintable() else "another path"
     return f"{provider} redirects to {target}. Redirects are not followed: put the final address into its settings."
 
 
-def _said(body: bytes) -> tuple[str, str]:
-    """The provider's message and its error code, in any of the shapes that providers use; empty for a page."""
+def _said(body: bytes) -> _errors.ErrorFields:
+    """What the provider's error body says, in any of the shapes that providers use; nothing for a page."""
     try:
-        parsed = json.loads(body)
+        return _errors.read(json.loads(body))
     except (ValueError, RecursionError):
-        return "", ""
-    outer = parsed if isinstance(parsed, dict) else {}
-    inner = outer.get("error", outer)
-    if isinstance(inner, str):
-        return inner, str(outer.get("code", ""))
-    inner = inner if isinstance(inner, dict) else outer
-    message = _text(inner.get("message")) or _text(inner.get("detail")) or _text(outer.get("detail"))
-    code, kind = inner.get("code"), inner.get("type")
-    return message, code if isinstance(code, str) and not code.isdigit() else str(kind or "")
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list) and value and isinstance(value[0], dict):  # FastAPI lists its validation errors
-        value = value[0].get("msg")
-    return value if isinstance(value, str) else ""
-
-
-def _quote(words: str, secrets: Iterable[str]) -> str:
-    clean = redact(" ".join(words.split()), secrets)
-    clean = "".join(character for character in clean if character.isprintable())
-    return clean if len(clean) <= MAX_QUOTE else clean[:MAX_QUOTE] + "…"
+        return _errors.ErrorFields()
 
 
 def _seconds(value: str | None) -> float | None:

@@ -17,9 +17,9 @@ from typing import Self
 
 import httpx2
 
+from osaurus_nb._redaction import redact
 from osaurus_nb.providers.dial import AddressPolicy, Guard
 from osaurus_nb.providers.faults import AnswerTooLarge, retry_after, status_error, translate
-from osaurus_nb.providers.redaction import redact
 from osaurus_nb.providers.transport import GUARD, LeanTransport
 
 __all__ = [

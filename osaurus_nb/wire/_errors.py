@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from osaurus_nb import errors
+from osaurus_nb._redaction import redact
 
 #: Longest part of a provider's own sentence that we repeat.
-MAX_MESSAGE = 200
+MAX_QUOTE = 200
 
 
 class ErrorFields(NamedTuple):
-    message: str
-    code: str
-    kind: str
-    param: str | None
+    """`message` is what the provider wrote, not yet fit to be shown: see `quote`."""
+
+    message: str = ""
+    code: str = ""
+    kind: str = ""
 
 
-def read(payload: Any) -> ErrorFields | None:
-    """The fields of an error body, or None when it is none."""
-    if not isinstance(payload, Mapping):
-        return None
-    inner = payload.get("error", payload)
+def read(payload: Any) -> ErrorFields:
+    """The fields of an error body, all empty when it is none."""
+    outer = payload if isinstance(payload, Mapping) else {}
+    inner = outer.get("error", outer)
     if isinstance(inner, str):
-        return ErrorFields(inner[:MAX_MESSAGE], "", "", None)
-    if not isinstance(inner, Mapping):
-        return None
-    message = next((inner[key] for key in ("message", "detail") if isinstance(inner.get(key), str)), "")
-    code, kind, param = (inner.get(key) for key in ("code", "type", "param"))
-    return ErrorFields(
-        message[:MAX_MESSAGE],
-        str(code or inner.get("status") or ""),
-        str(kind or ""),
-        param if isinstance(param, str) else None,
-    )
+        return ErrorFields(inner, _word(outer.get("code")))
+    inner = inner if isinstance(inner, Mapping) else outer
+    message = _sentence(inner.get("message")) or _sentence(inner.get("detail")) or _sentence(outer.get("detail"))
+    return ErrorFields(message, _word(inner.get("code")) or _word(inner.get("status")), _word(inner.get("type")))
+
+
+def quote(words: str, secrets: Iterable[str] = ()) -> str:
+    """A provider's sentence on one printable line, short, and without anything that looks like a key."""
+    clean = redact(" ".join(words.split()), secrets)
+    clean = "".join(character for character in clean if character.isprintable())
+    return clean if len(clean) <= MAX_QUOTE else clean[:MAX_QUOTE] + "…"
+
+
+def _sentence(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):  # FastAPI lists its validation errors
+        value = value[0].get("msg")
+    return value if isinstance(value, str) else ""
+
+
+def _word(value: Any) -> str:
+    return str(value) if isinstance(value, str | int) else ""
 
 
 _IN_BAND: tuple[tuple[tuple[str, ...], type[errors.ProviderError]], ...] = (
@@ -50,8 +61,8 @@ _IN_BAND: tuple[tuple[tuple[str, ...], type[errors.ProviderError]], ...] = (
 
 def in_band(payload: Any, *, provider: str, model: str) -> errors.ProviderError:
     """The error that a provider sent inside a 200: in the stream or as its body."""
-    fields = read(payload) or ErrorFields("", "", "", None)
+    fields = read(payload)
     label = f"{fields.code} {fields.kind}".lower()
     matched = next((kind for words, kind in _IN_BAND if any(word in label for word in words)), errors.BadAnswer)
-    said = f": {fields.message}" if fields.message else "."
-    return matched(f"{provider} reported an error while answering with '{model}'{said}", provider=provider, model=model)
+    said = f" It says: {quote(fields.message)}" if fields.message else ""
+    return matched(f"{provider} reported an error instead of an answer.{said}", provider=provider, model=model)
