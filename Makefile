@@ -28,7 +28,8 @@ help:
 
 lab: setup
 	$(BIN)/osaurus-nb pull
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-lab $(AS_ROOT) $(NOTEBOOK) $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-lab $(AS_ROOT) --ServerApp.root_dir=$(dir $(NOTEBOOK)) \
+	  --LabApp.default_url=/lab/tree/$(notdir $(NOTEBOOK)) $(ARGS)
 
 demo: setup
 	$(BIN)/osaurus-nb pull
