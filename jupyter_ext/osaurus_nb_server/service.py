@@ -33,7 +33,7 @@ class Answering(Protocol):
     """A response under way."""
 
     def abandon(self) -> None:
-        """Stop the work at the model and drop the connection."""
+        """Stop the work at the model and break the response off."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def serve(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, announce the endpoint when it accepts, serve until told to stop."""
     options = _parse(argv)
     _refuse_busy_port(options.ip, options.port)
-    server = Endpoint.instance(jpserver_extensions={"osaurus_nb_server": True})
+    server = Endpoint.instance(jpserver_extensions={"osaurus_nb_server": True}, no_browser_open_file=True)
     server.initialize(argv=_traits(options), find_extensions=False)
     [extension] = server.extension_manager.extension_apps["osaurus_nb_server"]
     # Callbacks run in their order: the first one binds the port, so what is announced accepts.
@@ -75,9 +75,8 @@ def _traits(options: argparse.Namespace) -> list[str]:
         f"--ServerApp.port={options.port}",
         "--ServerApp.port_retries=0",
         "--ServerApp.open_browser=False",
-        "--ServerApp.no_browser_open_file=True",
         "--ServerApp.allow_root=True",  # it runs nobody's code
-        f"--ServerApp.log_level={'DEBUG' if options.debug else 'WARNING'}",
+        f"--ServerApp.log_level={'DEBUG' if options.debug else 'WARN'}",
         f"--IdentityProvider.token={secrets.token_hex(32)}",
         "--OsaurusServer.kernel_access=False",
     ]

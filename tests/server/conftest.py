@@ -8,18 +8,18 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from jupyter_server.serverapp import ServerApp
-from osaurus_nb_server.app import OsaurusServer
 from traitlets.config import Config
 
 from osaurus_nb.runtime import Backend, Runtime
 from osaurus_nb.testing.scripted import ScriptedAdapter, says
+from osaurus_nb_server.app import OsaurusServer
 
 TOKEN = "jupyter-login-token"
 
@@ -55,6 +55,7 @@ class Served:
         self.port = app.port
         self.url = f"http://127.0.0.1:{app.port}{app.base_url}osaurus"
         self.path = f"{app.base_url}osaurus"
+        self.token = TOKEN
         self.key = self.service.keys.issue("tests", expires_in=None)[0]
 
     def ask(
@@ -117,6 +118,7 @@ def serving(
             allow_root=True,
             log_level=logging.DEBUG,
         )
+        app.log.addHandler(handler)
         app.initialize(argv=[], find_extensions=False)
         await asyncio.sleep(0)
         app.start_app()
@@ -136,13 +138,13 @@ def serving(
             ready.set()
 
     thread = threading.Thread(target=run, name="jupyter-server", daemon=True)
-    with captured_logs() as logs:
+    with captured_logs() as handler:
         thread.start()
         assert ready.wait(30)
         if "error" in box:
             raise box["error"]
         try:
-            yield Served(box["app"], logs)
+            yield Served(box["app"], handler.stream)
         finally:
             box["loop"].call_soon_threadsafe(box["stop"].set)
             thread.join(20)
@@ -150,10 +152,9 @@ def serving(
 
 
 @contextmanager
-def captured_logs() -> Iterator[io.StringIO]:
+def captured_logs() -> Iterator[logging.StreamHandler[io.StringIO]]:
     """Everything that any logger writes, at DEBUG."""
-    logs = io.StringIO()
-    handler = logging.StreamHandler(logs)
+    handler = logging.StreamHandler(io.StringIO())
     root = logging.getLogger()
     before = root.level
     root.addHandler(handler)
@@ -161,7 +162,7 @@ def captured_logs() -> Iterator[io.StringIO]:
     for name in ("tornado", "osaurus_nb", "asyncio"):
         logging.getLogger(name).setLevel(logging.DEBUG)
     try:
-        yield logs
+        yield handler
     finally:
         root.removeHandler(handler)
         root.setLevel(before)
@@ -185,6 +186,12 @@ def jupyter_dirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def adapter() -> ScriptedAdapter:
     """Override it to serve other models."""
     return ScriptedAdapter({"good": [says("Hello", " there", ".")]})
+
+
+@pytest.fixture
+def serve(jupyter_dirs: Path, adapter: ScriptedAdapter) -> Callable[..., AbstractContextManager[Served]]:
+    """`with serve(max_body=10) as served:` is a server with these settings of the extension."""
+    return lambda **settings: serving(lambda: Runtime([adapter]), jupyter_dirs, **settings)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import openai
 import pytest
@@ -11,7 +10,6 @@ from openai import AsyncOpenAI, OpenAI
 
 from osaurus_nb.events import Finished, PartEnded, ToolCallDelta, ToolCallStarted, UsageReported
 from osaurus_nb.models import Usage
-from osaurus_nb.runtime import Runtime
 from osaurus_nb.testing.scripted import ScriptedAdapter, says
 
 QUESTION = [{"role": "user", "content": "Say hello."}]
@@ -93,7 +91,7 @@ def test_models_are_listed_and_retrieved(client):
 def test_errors_have_the_classes_that_callers_catch(client, server):
     """Unknown model, wrong key and bad field are told apart as OpenAI's own server would."""
     with pytest.raises(openai.NotFoundError) as unknown:
-        client.chat.completions.create(model="scripted/goood", messages=QUESTION)
+        client.chat.completions.create(model="scripted-good", messages=QUESTION)
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("nothing")
     with pytest.raises(openai.AuthenticationError):

@@ -51,24 +51,26 @@ class ApiHandler(APIHandler):
         self.codec: Codec
         self.key: IssuedKey | None = None
         self.body = bytearray()
+        self._accepts_body = False
 
     # The walk of a request: prepare, data_received, then the method of the path.
 
     async def prepare(self) -> None:  # type: ignore[override]  # the base allows an awaitable of an awaitable
         self._without_delay()
         self._check_addresses()
-        if self.request.method == "OPTIONS":
-            return
-        self.codec = await self.service.codec(self.dialect)
-        await self._identify()
-        self.settings["osaurus_last_activity"] = utcnow()
-        self._check_body()
+        if self.request.method != "OPTIONS":
+            self.codec = await self.service.codec(self.dialect)
+            await self._identify()
+            self.settings["osaurus_last_activity"] = utcnow()
+            self._check_body()
+        self._accepts_body = True
 
     def data_received(self, chunk: bytes) -> None:
         self.body += chunk
         if len(self.body) > self.service.max_body and not self._finished:
             self.body.clear()
-            self.send_error(413)  # tornado then closes the connection: the rest is never read
+            self._accepts_body = False
+            self.send_error(413)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Every error in the caller's dialect, also those that tornado and Jupyter raise."""
@@ -77,6 +79,8 @@ class ApiHandler(APIHandler):
         self.set_status(error.status)
         for name, value in faults.headers(error):
             self.set_header(name, value)
+        if not self._accepts_body:  # tornado closes rather than read the rest: the client must not ask here again
+            self.set_header("Connection", "close")
         self.finish(json.dumps(self.dialect.codec().encode_error(error)))
 
     @allow_unauthenticated

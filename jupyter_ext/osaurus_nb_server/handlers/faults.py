@@ -27,6 +27,10 @@ class TooManyFailures(errors.AccessDenied):
     status, code, kind = HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_exceeded", "rate_limit_error"
 
 
+class Stopping(errors.OsaurusError):
+    status, code = HTTPStatus.SERVICE_UNAVAILABLE, "stopping"
+
+
 class Internal(errors.OsaurusError):
     """A fault of ours; what it was stays in the log."""
 
@@ -41,7 +45,7 @@ _BY_STATUS: Mapping[int, tuple[type[errors.OsaurusError], str]] = {
 }
 
 #: Faults that the same request may not meet a second time, and that cost nobody anything.
-_WORTH_RETRYING = (errors.RateLimited, errors.Unreachable, errors.Unavailable, errors.WorkerDied)
+_WORTH_RETRYING = (errors.RateLimited, errors.Unreachable, errors.Unavailable, errors.WorkerDied, Stopping)
 
 
 def from_exception(status: int, exception: BaseException | None) -> errors.OsaurusError:

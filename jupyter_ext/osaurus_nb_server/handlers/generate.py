@@ -15,6 +15,7 @@ from osaurus_nb.events import Fold
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.runtime import Backend
 from osaurus_nb_server.dialects import Encoder
+from osaurus_nb_server.handlers import faults
 from osaurus_nb_server.handlers.base import ApiHandler
 from osaurus_nb_server.handlers.outlet import Outlet
 from osaurus_nb_server.handlers.route import Route
@@ -27,6 +28,7 @@ class GenerateHandler(ApiHandler):
 
     _task: asyncio.Task[object] | None = None
     _left = False
+    _stopping = False
 
     @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
     async def post(self) -> None:
@@ -37,21 +39,31 @@ class GenerateHandler(ApiHandler):
         except StreamClosedError:
             self._left = True
         except asyncio.CancelledError:
-            if not self._left or self._task is None or self._task.uncancel() > 0:
+            if not (self._left or self._stopping) or self._task is None or self._task.uncancel() > 0:
                 raise
+            if self._stopping:
+                self._break_off()
         finally:
             self.service.active.discard(self)
             self._task = None
 
     def on_connection_close(self) -> None:
         super().on_connection_close()
-        self.abandon()
-
-    def abandon(self) -> None:
-        """Stop the work at the model: nobody waits for the answer any more."""
         self._left = True
         if self._task is not None:
             self._task.cancel()
+
+    def abandon(self) -> None:
+        """Stop the work at the model: the server goes away."""
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def _break_off(self) -> None:
+        """A refusal where there is still time for one; else a body without its end, which no client takes for whole."""
+        if not self._headers_written:
+            raise faults.Stopping("The server is stopping.")
+        self.request.connection.stream.close()  # type: ignore[union-attr]  # Jupyter serves HTTP/1 only
 
     async def _answer(self) -> None:
         request = self.codec.decode_request(bytes(self.body))
