@@ -1,0 +1,118 @@
+"""`%osaurus` and `%%osaurus`: parse the line, ask or command through the session, show the result."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+
+from osaurus_nb import _markup
+from osaurus_nb.errors import OsaurusError
+from osaurus_nb.notebook import arguments
+from osaurus_nb.notebook.asking import ask
+from osaurus_nb.notebook.commands import COMMANDS, find
+from osaurus_nb.notebook.display import has_front_end, show, view
+from osaurus_nb.notebook.interpolation import expand
+from osaurus_nb.notebook.session import Session
+from osaurus_nb.reply import Reply
+
+
+@magics_class
+class OsaurusMagics(Magics):
+    """Ask models from cells. `%osaurus help` says how."""
+
+    def __init__(self, shell: InteractiveShell, session: Session, matcher: Callable[..., Any]) -> None:
+        super().__init__(shell)
+        self.session = session
+        self.matcher = matcher
+
+    @no_var_expand
+    @line_cell_magic
+    def osaurus(self, line: str, cell: str | None = None) -> Reply | None:
+        """Ask a model: the prompt is the body of the cell, the answer streams in below it.
+
+            %%osaurus -m MODEL
+            Explain {{topic}} in one sentence.
+
+        Options: -m/--model MODEL, -s/--system TEXT, -t/--temperature T, --max-tokens N, --seed N, --fallback MODEL (can
+        be given several times), --chat (a turn of the running conversation), --new (the first turn of a new one),
+        -o/--out NAME or `-> NAME` (put the Reply into a variable; `_` has it too).
+
+        In the prompt {{expression}} and $`name` stand for Python values; all other braces stay as they are.
+        As a line: `%osaurus ask [options] QUESTION`, and the commands that `%osaurus help` lists.
+        """
+        arguments.refuse_keys(line)
+        if cell is not None:
+            return self._cell(line, cell)
+        command, _, rest = line.strip().partition(" ")
+        if command == "ask":
+            return self._line(rest)
+        self._command(find(command), rest.strip())
+        return None
+
+    def _cell(self, line: str, cell: str) -> Reply:
+        head, name = arguments.arrow(line)
+        return self._ask(cell.strip("\n"), arguments.parse(arguments.words(head)), name)
+
+    def _line(self, rest: str) -> Reply:
+        head, name = arguments.arrow(rest)
+        words, question = arguments.split(head)
+        return self._ask(question, arguments.parse(words), name)
+
+    def _ask(self, prompt: str, given: Namespace, name: str | None) -> Reply:
+        name = arguments.variable(name or given.out)
+        prompt = expand(prompt, self._value)
+        given.system = expand(given.system, self._value) if given.system else None
+        if not prompt.strip():
+            raise UsageError("There is no question. Write it below %%osaurus, or behind %osaurus ask.")
+        if given.new:
+            self.session.forget()
+        remember = given.new or given.chat or self.session.chatting
+        options = arguments.options(given)
+        try:
+            reply = ask(
+                lambda: self.session.stream(prompt, options, remember=remember),
+                view(self.session.shell),
+                model=given.model or self.session.client.model,
+            )
+        except OsaurusError as error:
+            self._keep(name, error.reply)
+            _shorten(error, told=has_front_end(self.session.shell))
+            raise
+        self._keep(name, reply)
+        return self.session.told(reply)
+
+    def _command(self, name: str, rest: str) -> None:
+        shell = self.session.shell
+        try:
+            COMMANDS[name](self.session, rest)
+        except OsaurusError as error:
+            if told := has_front_end(shell):
+                show(shell, _markup.callout(str(error)))
+            _shorten(error, told=told)
+            raise
+
+    def _keep(self, name: str | None, reply: Reply | None) -> None:
+        if name is not None and reply is not None:
+            self.session.shell.user_ns[name] = reply
+
+    def _value(self, source: str) -> object:
+        """What the expression means in the notebook, with the rights that the cell has anyway."""
+        code = compile(source, "<prompt>", "eval")
+        try:
+            return eval(code, self.session.shell.user_global_ns, self.session.shell.user_ns)  # noqa: S307 - the user's own cell
+        except NameError as exc:
+            raise UsageError(
+                f"The prompt names '{exc.name or source}', which is not defined. Nothing was sent. "
+                r"Define it, or write \{{ for plain braces."
+            ) from None
+
+
+def _shorten(error: OsaurusError, *, told: bool) -> None:
+    """Let IPython show one line instead of a traceback: it asks the exception itself how it wants to be shown."""
+    line = f"{type(error).__name__}: " + ("see the message above." if told else _markup.printable(str(error)))
+    vars(error)["_render_traceback_"] = lambda: [line]

@@ -1,0 +1,66 @@
+"""What the magics say at length, as Markdown. Never a key."""
+
+from __future__ import annotations
+
+HELP = """\
+**Ask** in a cell, or on a line:
+
+```
+%%osaurus -m MODEL
+Explain {{topic}} in one sentence.
+```
+```
+%osaurus ask What is a monad?
+reply = %osaurus ask -t 0 Name a colour
+```
+
+Options: `-m MODEL`, `-s "system prompt"`, `-t 0.7`, `--max-tokens N`, `--seed N`, `--fallback MODEL`, \
+`--chat` (a turn of the running conversation), `--new` (a new one), \
+`-o NAME` or `-> NAME` (keep the Reply; so does `_`). \
+`{{expression}}` puts a Python value into the prompt; all other braces stay.
+
+| command | what it does |
+|---|---|
+| `%osaurus models` | lists every model that can be named |
+| `%osaurus use NAME` | chooses who answers when none is named |
+| `%osaurus chat on`, `off`, `reset` | makes each cell a turn of one conversation |
+| `%osaurus status` | how each provider is doing |
+| `%osaurus endpoint` | how other programs reach these models |
+| `%osaurus pull` | fetches the embedded model |
+
+Interrupt the kernel to stop an answer; what came is kept.
+"""
+
+EMBEDDED = """\
+There is no server: the models answer inside this kernel.
+
+To reach them from other programs run `jupyter osaurus` in a terminal. It prints an address and a key. \
+Inside JupyterLab with the extension enabled, every new kernel is connected by itself.
+"""
+
+_SNIPPETS = """\
+With the openai SDK:
+
+```python
+import os
+from openai import OpenAI
+
+client = OpenAI(base_url={url}, api_key={key})
+client.chat.completions.create(model="{model}", messages=[{{"role": "user", "content": "Hello"}}])
+```
+
+With curl, in a terminal that has the same two variables:
+
+```sh
+curl "$OSAURUS_URL/v1/chat/completions" \\
+  -H "Authorization: Bearer $OSAURUS_KEY" -H "Content-Type: application/json" \\
+  -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+```
+
+The key is in this kernel's environment. It opens these models and nothing else of Jupyter.
+"""
+
+
+def snippets(url: str, key: str, model: str) -> str:
+    """How to reach the server: `url` and `key` are Python expressions."""
+    return _SNIPPETS.format(url=url, key=key, model=model)
