@@ -13,7 +13,7 @@ from mlx_lm.generate import BatchGenerator
 from osaurus_nb.events import Event, Finished, FinishReason, Started, TokenLogprob, UsageReported
 from osaurus_nb.local.answer import AnswerWriter
 from osaurus_nb.local.loading import Loaded
-from osaurus_nb.local.prompt import Prompt, read
+from osaurus_nb.local.prompt import DEFAULT_MAX_TOKENS, Prompt, read
 from osaurus_nb.local.prompt_cache import Prefix, PromptCache
 from osaurus_nb.local.sampling import fill, make_processors, make_sampler
 from osaurus_nb.models import LOCAL, Usage
@@ -44,16 +44,18 @@ class _Job:
     sampling: Sampling
     prompt_length: int
     cached: int
+    reserved: int
     choices: dict[int, _Choice] = field(default_factory=dict)
 
 
 class Batch:
     """Continuous batching over one model: requests come and go between steps."""
 
-    def __init__(self, loaded: Loaded, *, slots: int, cache_bytes: int) -> None:
+    def __init__(self, loaded: Loaded, *, slots: int, cache_bytes: int, kv_tokens: int = 0) -> None:
         self._loaded = loaded
         self.prompts = PromptCache(cache_bytes)
-        self.slots = slots
+        self._slots = slots
+        self._kv_tokens = kv_tokens
         self.answered = 0
         self._jobs: dict[Key, _Job] = {}
         self._choices: dict[int, _Choice] = {}
@@ -71,14 +73,19 @@ class Batch:
         return len(self._choices)
 
     def room_for(self, request: ChatRequest) -> bool:
-        return not self._choices or self.running + request.sampling.n <= self.slots
+        """Is a place free, and memory for the longest answer that it may get? A lone request is always let in."""
+        if not self._choices:
+            return True
+        reserved = sum(job.reserved for job in self._jobs.values()) + self._longest(request)
+        return self.running + request.sampling.n <= self._slots and reserved <= (self._kv_tokens or reserved)
 
     def admit(self, key: Key, request: ChatRequest) -> tuple[Event, ...]:
         """Take a request in; its first events. Raises OsaurusError for one that cannot be served."""
         prompt = read(request, self._loaded)
         sampling = fill(request.sampling, self._loaded.defaults)
         prefix = self.prompts.longest(prompt.tokens)
-        job = _Job(key, sampling, len(prompt.tokens), prefix.length)
+        reserved = sampling.n * (len(prompt.tokens) + prompt.max_tokens)
+        job = _Job(key, sampling, len(prompt.tokens), prefix.length, reserved)
         uids = self._insert(prompt, prefix, sampling)
         for number, uid in enumerate(uids):
             choice = _Choice(job, number, self._writer(request, prompt, number), self._loaded.tokenizer.detokenizer)
@@ -104,6 +111,12 @@ class Batch:
 
     def close(self) -> None:
         self._generator.close()
+
+    def _longest(self, request: ChatRequest) -> int:
+        """Tokens that the request may come to, guessed from its letters before it is read."""
+        letters = sum(len(message.text) for message in request.messages)
+        wanted = letters // 3 + (request.sampling.max_output_tokens or DEFAULT_MAX_TOKENS)
+        return request.sampling.n * min(wanted, self._loaded.context)
 
     def _insert(self, prompt: Prompt, prefix: Prefix, sampling: Sampling) -> list[int]:
         n, vocab = sampling.n, self._loaded.vocab

@@ -26,11 +26,12 @@ Parcel = tuple[Key, tuple[Event, ...] | OsaurusError]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much an engine takes on."""
+    """How much an engine takes on. `kv_tokens` is what fits into memory for all answers under way; 0 lifts it."""
 
     slots: int = 8
     waiting: int = 64
     cache_bytes: int = 512 << 20
+    kv_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ class Engine:
             return
         self.loaded.set_result(loaded)
         try:
-            self._serve(Batch(loaded, slots=self._limits.slots, cache_bytes=self._limits.cache_bytes))
+            limits = self._limits
+            self._serve(Batch(loaded, slots=limits.slots, cache_bytes=limits.cache_bytes, kv_tokens=limits.kv_tokens))
         except BaseException as fault:  # noqa: BLE001
             self.ended.set_exception(fault)
         else:

@@ -71,7 +71,7 @@ def place_for(model_id: str, model_folder: Path, paths: Paths) -> Place:
     folder = run_folder(paths)
     key = f"{VERSION}\0{model_folder.resolve()}"
     stem = f"w-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    logs = paths.logs if _usable(paths.logs) else folder
+    logs = paths.logs if usable(paths.logs) else folder
     return Place(folder, stem, logs / f"worker-{re.sub(r'[^A-Za-z0-9.-]+', '-', model_id)[:80]}.log")
 
 
@@ -79,7 +79,7 @@ def run_folder(paths: Paths) -> Path:
     """A private folder that we can write, with a path short enough for sockets. Raises ConfigError without one."""
     short = f"osaurus-{os.getuid()}-{hashlib.sha256(str(paths.home).encode()).hexdigest()[:8]}"
     for folder in (paths.run, Path("/tmp", short), Path(tempfile.gettempdir(), short)):  # noqa: S108 - checked to be ours
-        if len(os.fsencode(folder)) + _LONGEST_NAME <= LONGEST_SOCKET_PATH and _usable(folder):
+        if len(os.fsencode(folder)) + _LONGEST_NAME <= LONGEST_SOCKET_PATH and usable(folder):
             return folder
     raise ConfigError(f"No private folder for sockets: neither {paths.run} nor one under /tmp can be used.")
 
@@ -134,8 +134,8 @@ def is_held(path: Path) -> bool:
     return not taken
 
 
-def _usable(folder: Path) -> bool:
-    """Ours alone, and writable. A folder of ours that others may enter is closed to them first."""
+def usable(folder: Path) -> bool:
+    """Is it ours alone, and writable? It is made if it can be; one of ours that others may enter is closed to them."""
     with suppress(OSError):
         private_dir(folder)
         status = folder.lstat()

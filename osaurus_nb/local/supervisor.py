@@ -148,8 +148,8 @@ class Supervisor:
 
     async def _start(self, model: LocalModel, place: Place, deadline: float) -> None:
         """Run a new worker and wait until it listens, or until another one turns out to run."""
-        await asyncio.to_thread(memory.check, model, profile=expected_profile())
-        process = await asyncio.to_thread(_spawn, self._options(model, place))
+        kv_tokens = await asyncio.to_thread(_room, model)
+        process = await asyncio.to_thread(_spawn, self._options(model, place, kv_tokens))
         assert process.stdout is not None
         try:
             report = await asyncio.wait_for(_last_report(process.stdout), deadline - time.monotonic())
@@ -168,7 +168,7 @@ class Supervisor:
                 model=model.id,
             )
 
-    def _options(self, model: LocalModel, place: Place) -> Options:
+    def _options(self, model: LocalModel, place: Place, kv_tokens: int) -> Options:
         settings = self._settings
         return Options(
             model=str(model.folder),
@@ -182,7 +182,20 @@ class Supervisor:
             slots=settings.slots,
             waiting=settings.waiting,
             cache_bytes=settings.cache_bytes,
+            kv_tokens=kv_tokens,
         )
+
+
+def _room(model: LocalModel) -> int:
+    """For how many tokens of answers under way there is memory: half of what the weights leave.
+
+    Raises ModelTooLarge when not even the weights and one short chat fit.
+    """
+    profile = expected_profile()
+    memory.check(model, profile=profile)
+    weights = memory.needed(model, profile=profile, context=0)
+    token = memory.needed(model, profile=profile, context=1) - weights
+    return max(1, (memory.available() - weights) // (2 * token)) if token else 0
 
 
 def _wait_out(line: _Line) -> None:

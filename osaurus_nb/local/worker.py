@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from osaurus_nb.errors import LocalModelError, OsaurusError
 from osaurus_nb.local import blas
-from osaurus_nb.local.places import Badge, FileLock, Place, write_badge
+from osaurus_nb.local.places import Badge, FileLock, Place, usable, write_badge
 from osaurus_nb.local.protocol import Health, fault_of
 from osaurus_nb.local.serving import Door
 
@@ -56,6 +56,7 @@ class Options:
     slots: int = 8
     waiting: int = 64
     cache_bytes: int = 512 << 20
+    kv_tokens: int = 0
 
     def arguments(self) -> list[str]:
         pairs = ((f"--{name.replace('_', '-')}", str(value)) for name, value in asdict(self).items())
@@ -83,7 +84,7 @@ class Options:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one worker to its end. The exit status says how it went."""
     options = Options.parse(sys.argv[1:] if arguments is None else arguments)
-    _settle_in()
+    _settle_in(options)
     life = FileLock(options.place.life)
     if not _take_for(life, _TAKE_SECONDS):
         _report({"stage": "taken"})
@@ -156,7 +157,7 @@ class _Worker:
             lambda: load(
                 Path(options.model), name=options.name, context=options.context or None, fast_blas=self._blas.fast
             ),
-            limits=Limits(slots=options.slots, waiting=options.waiting, cache_bytes=options.cache_bytes),
+            limits=Limits(options.slots, options.waiting, options.cache_bytes, options.kv_tokens),
             deliver=door.deliver,
         )
 
@@ -182,8 +183,11 @@ class _Worker:
         )
 
 
-def _settle_in() -> None:
+def _settle_in(options: Options) -> None:
     """Make this process independent of the one that started it, and of the network."""
+    # mlx compiles kernels into the system's temporary folder and loads what it finds there: it gets one of its own.
+    kernels = (Path(options.cache, "kernels"), Path(options.folder, "kernels"))
+    os.environ["TMPDIR"] = str(next(filter(usable, kernels), kernels[0]))
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

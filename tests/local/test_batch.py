@@ -178,6 +178,18 @@ def test_a_stop_string_across_tokens(batch: Batch):
     assert texts(batch, [ask("ping")]) == [whole]
 
 
+def test_memory_for_answers_is_not_promised_twice(loaded: Loaded):
+    """A request whose answer might not fit beside those under way has to wait; a lone one never does."""
+    batch = Batch(loaded, slots=8, cache_bytes=1 << 20, kv_tokens=100)
+    assert batch.room_for(ask("x" * 1000))
+
+    batch.admit("k", ask("ping"))
+
+    assert batch.room_for(ask("ping"))
+    assert not batch.room_for(ask("x" * 300))
+    assert not batch.room_for(ask("ping", replace(GREEDY, max_output_tokens=None)))
+
+
 def test_the_limit_of_tokens_is_kept(batch: Batch):
     """The answer has as many tokens as allowed, counted in its usage, and says that it was cut."""
     answer = fold(run(batch, [ask("ping", replace(GREEDY, max_output_tokens=5))])[0])

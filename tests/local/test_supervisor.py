@@ -216,7 +216,7 @@ async def test_secrets_of_the_environment_stay_here(home: Paths, monkeypatch: py
 def test_without_any_private_folder_there_is_a_plain_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """No usable place for sockets is a configuration error that says so."""
     home = Paths(tmp_path / ("x" * 120))
-    monkeypatch.setattr("osaurus_nb.local.places._usable", lambda _: False)
+    monkeypatch.setattr("osaurus_nb.local.places.usable", lambda _: False)
 
     with pytest.raises(ConfigError, match="sockets"):
         run_folder(home)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shutil
 import signal
 import stat
 import subprocess
@@ -292,6 +293,16 @@ async def test_no_prompt_reaches_the_log(home: Paths):
     for file in home.home.rglob("*"):
         if file.is_file():
             assert b"canary" not in file.read_bytes()
+
+
+async def test_kernels_are_compiled_in_a_private_folder(home: Paths):
+    """What mlx compiles, and later loads as code, lies where only we can write."""
+    async with adapter_over(home) as adapter:
+        await answer(adapter, ask("ping", sampling=replace(GREEDY, temperature=1.0, top_p=0.9)))
+
+    kernels = home.cache / "kernels"
+    assert stat.S_IMODE(kernels.stat().st_mode) == 0o700
+    assert sys.platform != "linux" or shutil.which("g++") is None or any(kernels.rglob("*.so"))
 
 
 async def test_one_finish_for_each_request(home: Paths):
