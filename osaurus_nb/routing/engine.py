@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from osaurus_nb.errors import EmptyAnswer, NoEligibleModel, OsaurusError, StreamCut, TooSlow
+from osaurus_nb.errors import EmptyAnswer, NoEligibleModel, OsaurusError, RequestError, StreamCut, TooSlow
 from osaurus_nb.events import (
     AttemptFailed,
     AttemptStarted,
@@ -45,6 +45,7 @@ async def run(plan: Plan, request: ChatRequest, step: Step, *, timeouts: Timeout
             attempt = Attempt(step, number, timeouts)
             async with aclosing(_watched(candidate, request, attempt, ends)) as stream:
                 async for event in stream:
+                    _refuse_warning(event, request)
                     for ready in gate.admit(event):
                         yield ready
             gate.finish()
@@ -78,6 +79,14 @@ async def _watched(
         raise TooSlow(f"'{card.name}' was too slow: {exc}.", provider=card.provider, model=card.id) from None
     finally:
         dog.stop()
+
+
+def _refuse_warning(event: Event, request: ChatRequest) -> None:
+    """Under `strict_params` a parameter that would be left out is an error; adapters warn before they send."""
+    if request.route.strict_params and isinstance(event, Warned) and event.param is not None:
+        raise RequestError(
+            f"{event.message} Leave it out, or allow it by taking strict_params away.", param=event.param
+        )
 
 
 def _opening(plan: Plan, candidate: Candidate, number: int) -> Sequence[Event]:

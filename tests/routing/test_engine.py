@@ -115,6 +115,16 @@ async def test_when_all_fail_the_last_fault_is_told() -> None:
     assert len([event for event in events if isinstance(event, ev.AttemptFailed)]) == 2
 
 
+async def test_strict_parameters_are_carried_or_refused() -> None:
+    """With strict_params a tuning knob that would be left out is an error that names it."""
+    script: Script = [ev.Warned("ignored", "No seed here.", "seed"), *says("good")]
+
+    events = await run([candidate("first", script)], route=RouteOptions(strict_params=True))
+
+    assert isinstance(events[-1], ev.Failed)
+    assert events[-1].error.param == "seed"
+
+
 async def test_no_candidate_is_an_answer_too() -> None:
     """An empty plan is told as a failure, not as silence."""
     [event] = await run([])
