@@ -1,4 +1,4 @@
-"""One question: streams the answer into a view. An interrupt keeps what came; a failure is told once."""
+"""One question: streams the answer into a view. An interrupt keeps what came; a failure ends the cell."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def ask(make: Callable[[], AsyncStream], view: View, *, model: str) -> Reply:
     view.wait(f"asking {model} …")
     try:
         stream = make()
-    except OsaurusError as error:
-        view.fail(str(error), None, notices)
+    except OsaurusError:
+        view.fail(None, notices)
         raise
     pace = Pace(stream.events)
     try:
@@ -35,7 +35,7 @@ def ask(make: Callable[[], AsyncStream], view: View, *, model: str) -> Reply:
     except KeyboardInterrupt:
         pace.closed.wait(_LET_GO)
     except OsaurusError as error:
-        view.fail(str(error), error.reply, notices)
+        view.fail(error.reply, notices)
         raise
     reply = stream.reply
     view.end(reply, [*notices, *(warning.message for warning in reply.warnings)])

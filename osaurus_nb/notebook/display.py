@@ -37,7 +37,8 @@ class View(Protocol):
     def end(self, reply: Reply, notices: Sequence[str]) -> None:
         """The last state, always shown."""
 
-    def fail(self, message: str, reply: Reply | None, notices: Sequence[str]) -> None: ...
+    def fail(self, reply: Reply | None, notices: Sequence[str]) -> None:
+        """It failed; the error that ends the cell says why."""
 
 
 def view(shell: InteractiveShell) -> View:
@@ -118,11 +119,11 @@ class CellView:
         body = self._document.render(reply.text)
         self._slot.put(_markup.frame(reply.text, body, footer=reply.footer, notices=notices))
 
-    def fail(self, message: str, reply: Reply | None, notices: Sequence[str]) -> None:
+    def fail(self, reply: Reply | None, notices: Sequence[str]) -> None:
         if reply is not None and reply.text:
-            self.end(reply, (*notices, message))
+            self.end(reply, (*notices, "The answer broke off here."))
         else:
-            self._slot.put(_markup.callout(message, hint="\n".join(notices)))
+            self._slot.put(_markup.frame("", "", footer="no answer", notices=notices))
 
     def _put(self) -> int:
         text = "".join(self._pieces)
@@ -152,5 +153,5 @@ class PrintView:
         lines = [*([""] if self._wrote else []), *(f"Note: {_markup.printable(notice)}" for notice in notices)]
         sys.stdout.write("\n".join([*lines, ""]) if lines else "")
 
-    def fail(self, message: str, reply: Reply | None, notices: Sequence[str]) -> None:
+    def fail(self, reply: Reply | None, notices: Sequence[str]) -> None:
         sys.stdout.write("\n" if self._wrote else "")

@@ -15,7 +15,7 @@ from osaurus_nb.errors import OsaurusError
 from osaurus_nb.notebook import arguments
 from osaurus_nb.notebook.asking import ask
 from osaurus_nb.notebook.commands import COMMANDS, find
-from osaurus_nb.notebook.display import has_front_end, show, view
+from osaurus_nb.notebook.display import view
 from osaurus_nb.notebook.interpolation import expand
 from osaurus_nb.notebook.session import Session
 from osaurus_nb.reply import Reply
@@ -81,19 +81,16 @@ class OsaurusMagics(Magics):
             )
         except OsaurusError as error:
             self._keep(name, error.reply)
-            _shorten(error, told=has_front_end(self.session.shell))
+            _shorten(error)
             raise
         self._keep(name, reply)
         return self.session.told(reply)
 
     def _command(self, name: str, rest: str) -> None:
-        shell = self.session.shell
         try:
             COMMANDS[name](self.session, rest)
         except OsaurusError as error:
-            if told := has_front_end(shell):
-                show(shell, _markup.callout(str(error)))
-            _shorten(error, told=told)
+            _shorten(error)
             raise
 
     def _keep(self, name: str | None, reply: Reply | None) -> None:
@@ -112,7 +109,7 @@ class OsaurusMagics(Magics):
             ) from None
 
 
-def _shorten(error: OsaurusError, *, told: bool) -> None:
+def _shorten(error: OsaurusError) -> None:
     """Let IPython show one line instead of a traceback: it asks the exception itself how it wants to be shown."""
-    line = f"{type(error).__name__}: " + ("see the message above." if told else _markup.printable(str(error)))
+    line = f"{type(error).__name__}: {_markup.printable(str(error))}"
     vars(error)["_render_traceback_"] = lambda: [line]
