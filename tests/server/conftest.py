@@ -191,7 +191,11 @@ def adapter() -> ScriptedAdapter:
 @pytest.fixture
 def serve(jupyter_dirs: Path, adapter: ScriptedAdapter) -> Callable[..., AbstractContextManager[Served]]:
     """`with serve(max_body=10) as served:` is a server with these settings of the extension."""
-    return lambda **settings: serving(lambda: Runtime([adapter]), jupyter_dirs, **settings)
+
+    def start(backend: Callable[[], Backend] | None = None, **settings: Any) -> AbstractContextManager[Served]:
+        return serving(backend or (lambda: Runtime([adapter])), jupyter_dirs, **settings)
+
+    return start
 
 
 @pytest.fixture
