@@ -70,22 +70,28 @@ def _tell_broken(session: Session, sources: Sequence[SourceStatus]) -> None:
 
 
 def _use(session: Session, rest: str) -> None:
-    name = rest.strip("\"'")
-    if name:
-        session.client.model = portal().run(_resolve(session, name)).name
+    if name := rest.strip("\"'"):
+        card, near = portal().run(_resolve(session, name))
+        session.client.model = card.name
+        if near is not None:
+            hint = f"Close to it are: {', '.join(near)}." if near else ""
+            note = f"{card.provider} does not list '{card.id}', but may answer to it."
+            show(session.shell, _markup.callout(note, kind="note", hint=hint))
     show(session.shell, _markup.bundle(f"Model: {session.client.model}"))
 
 
-async def _resolve(session: Session, name: str) -> ModelCard:
-    """Exactly this model. A provider that could not list may still offer it."""
+async def _resolve(session: Session, name: str) -> tuple[ModelCard, Sequence[str] | None]:
+    """Exactly this model; with near names, if its provider does not list it. One that cannot list may still offer it."""
+    cards = await session.client.models()
     listed: dict[str, list[ModelCard]] = {}
-    for card in await session.client.models():
+    for card in cards:
         listed.setdefault(card.provider, []).append(card)
     try:
-        return names.resolve(name, listed)
+        found = names.resolve(name, listed)
     except ModelNotFound:
         silent = {source.provider: () for source in await session.client.status() if source.error}
-        return names.resolve(name, {**silent, **listed})
+        found = names.resolve(name, {**silent, **listed})
+    return found, None if found in cards else names.not_found(name, [card.name for card in cards]).near
 
 
 def _status(session: Session, rest: str) -> None:
