@@ -137,9 +137,10 @@ class _Worker:
         engine.ended.add_done_callback(_break_if_failed)
         housekeeping = asyncio.create_task(_bound_log())
         try:
-            await door.serve(engine, self._options.place, ready=_ready)
+            await door.serve(engine, self._options.place, ready=self._ready)
         finally:
             housekeeping.cancel()
+        _log(f"leaving after {time.monotonic() - self._born:.0f} s and {engine.pulse().answered} answers")
         engine.stop()
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.wrap_future(engine.ended), _STOP_SECONDS)
@@ -160,6 +161,15 @@ class _Worker:
             limits=Limits(options.slots, options.waiting, options.cache_bytes, options.kv_tokens),
             deliver=door.deliver,
         )
+
+    def _ready(self) -> None:
+        assert self._loaded is not None
+        took = time.monotonic() - self._born
+        _log(f"{self._options.name} is ready after {took:.1f} s on {self._loaded.profile}: {self._blas.reason}")
+        _report({"stage": "ready"})
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
 
     def _health(self) -> Health:
         import mlx.core as mx  # noqa: PLC0415 - loaded long ago
@@ -206,13 +216,6 @@ def _report(line: Mapping[str, Any]) -> None:
         os.write(1, json.dumps(line).encode() + b"\n")
 
 
-def _ready() -> None:
-    _report({"stage": "ready"})
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-
-
 def _give_up(error: OsaurusError) -> int:
     fault = fault_of(0, error)
     _report({"stage": "failed", "kind": fault.kind, "message": fault.message})
@@ -230,8 +233,13 @@ def _break_if_failed(ended: Any) -> None:
 def _log_fault(fault: BaseException) -> None:
     """Where it happened and of what kind; never its words, which may quote a prompt."""
     places = "".join(traceback.format_tb(fault.__traceback__))
-    sys.stderr.write(f"{places}{type(fault).__name__}\n")
-    sys.stderr.flush()
+    _log(f"{type(fault).__name__}\n{places}")
+
+
+def _log(words: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {os.getpid()} {words}\n")
+        sys.stderr.flush()
 
 
 async def _bound_log() -> None:
@@ -243,4 +251,5 @@ async def _bound_log() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Everything is put away by now; tearing mlx down with its threads may abort the process (seen 2026-11).
+    os._exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import resource
 import shutil
@@ -23,11 +24,12 @@ pytest.importorskip("mlx_lm")
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.errors import ContextTooLong, RateLimited, WorkerDied
 from osaurus_nb.events import Event, Finished, TextDelta
-from osaurus_nb.local.connection import Patience
+from osaurus_nb.local.connection import Patience, connect
 from osaurus_nb.local.library import inspect
 from osaurus_nb.local.places import place_for, read_badge
 from osaurus_nb.local.protocol import Generate, Hello, encode
 from osaurus_nb.local.supervisor import WorkerSettings
+from osaurus_nb.local.worker import EXIT_BROKEN, Options
 from tests.local.workers import ATTEMPT, GREEDY, adapter_over, answer, ask, card, home_with, pid_of, serving, until
 
 pytestmark = pytest.mark.anyio
@@ -108,6 +110,8 @@ async def test_an_idle_worker_leaves(tiny_model: Path):
             first = await pid_of(adapter)
 
             assert await until(lambda: not alive(first))
+            lines = next(paths.logs.iterdir()).read_text().splitlines()
+            assert ["is ready" in lines[0], "leaving" in lines[1], len(lines)] == [True, True, 2]
             assert not [file for file in paths.run.iterdir() if file.suffix in (".sock", ".token")]
 
             assert (await answer(adapter, ask("ping"))).finish_reason == "length"
@@ -319,3 +323,36 @@ async def test_one_finish_for_each_request(home: Paths):
 
 async def _events(adapter: object, request: object) -> list[Event]:
     return [event async for event in adapter.stream(request, card(), ATTEMPT)]  # type: ignore[attr-defined]
+
+
+async def test_an_engine_that_breaks_ends_its_process(home: Paths):
+    """A fault inside the engine is the end of the worker: its clients hear of it, and the log says where it was."""
+    script = (
+        "import sys\n"
+        "from osaurus_nb.local import batch, worker\n"
+        "def broken(self):\n"
+        "    raise IndexError('canary')\n"
+        "batch.Batch.step = broken\n"
+        "sys.exit(worker.main())\n"
+    )
+    place = place_for("broken", home.models / "tiny-random", home)
+    options = Options(str(home.models / "tiny-random"), "broken", str(home.run), "w-x", str(place.log), str(home.cache))
+    with place.log.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, *options.arguments()], stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    assert process.stdout is not None
+    with process.stdout as lines:
+        stages = [json.loads(line)["stage"] for line in await asyncio.to_thread(lines.readlines)]
+    assert stages == ["loading", "ready"]
+    connection = await connect(options.place, Patience())
+    assert connection is not None
+
+    with pytest.raises(WorkerDied):
+        async for _ in connection.stream(ask("ping")):
+            pass
+
+    assert await asyncio.to_thread(process.wait, 10) == EXIT_BROKEN
+    assert "IndexError" in place.log.read_text()
+    assert "canary" not in place.log.read_text()
+    await connection.aclose()
