@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class OsaurusError(Exception):
@@ -55,6 +55,8 @@ class OsaurusError(Exception):
         super().__init__(message)
         self.param = param
         self.retry_after = retry_after
+        #: What had been answered when it broke off: the client puts its Reply here.
+        self.reply: Any = None
 
     @property
     def message(self) -> str:
