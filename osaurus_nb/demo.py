@@ -43,7 +43,7 @@ def _ask_here(client: Client, question: str) -> None:
 @contextmanager
 def _server() -> Iterator[tuple[str, str]]:
     """The endpoint as a process of its own, on a free port."""
-    command = [sys.executable, "-m", "osaurus_nb_server.app", "--port", "0", "--json"]
+    command = [sys.executable, "-m", "osaurus_nb_server", "--port", "0", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own module
         try:
             line = process.stdout.readline() if process.stdout is not None else ""
