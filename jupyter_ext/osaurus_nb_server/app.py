@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -10,7 +11,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Bool, Float, Int
 
 from osaurus_nb_server.handlers import routes
-from osaurus_nb_server.kernel_access import KernelAccess, reachable_url
+from osaurus_nb_server.kernel_access import KEY_LIFE, KernelAccess, reachable_url
 from osaurus_nb_server.service import MAX_BODY, Service
 
 
@@ -31,6 +32,7 @@ class OsaurusServer(ExtensionApp):
     ).tag(config=True)
 
     service: Service
+    _renewal: asyncio.TimerHandle | None = None
 
     def initialize_settings(self) -> None:
         self.service = Service(self.make_backend, max_body=self.max_body, ping_after=self.ping_after)
@@ -44,13 +46,21 @@ class OsaurusServer(ExtensionApp):
         """Runs when the port is bound and no request was taken yet, so no kernel is older than its key."""
         url = reachable_url(serverapp)
         if self.kernel_access and url is not None:
-            self._kernel_access.grant(url)
+            self._connect_kernels(url)
+
+    def _connect_kernels(self, url: str) -> None:
+        """Again at half a key's life, so that no kernel ever starts with one that is about to expire."""
+        self._kernel_access.grant(url)
+        again = KEY_LIFE.total_seconds() / 2
+        self._renewal = asyncio.get_running_loop().call_later(again, self._connect_kernels, url)
 
     def current_activity(self) -> Any:
         """Answers under way keep the server from its idle shutdown."""
         return len(self.service.active) or None
 
     async def stop_extension(self) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
         self._kernel_access.withdraw()
         await self.service.aclose()
 

@@ -37,26 +37,30 @@ class KernelAccess:
         self._env = env
         self._before: dict[str, str | None] = {}
         self._ours: dict[str, str] = {}
-        self._key_id: str | None = None
+        self._issued: list[str] = []
 
     def grant(self, url: str) -> None:
-        """From now on new kernels are connected to `url`, with a new key."""
+        """From now on new kernels are connected to `url`, with a new key. Older kernels keep theirs."""
         plain, key = self._keys.issue("kernels", expires_in=KEY_LIFE)
+        if not self._ours:
+            self._before = {name: self._env.get(name) for name in ("OSAURUS_URL", "OSAURUS_KEY")}
         self._ours = {"OSAURUS_URL": url, "OSAURUS_KEY": plain}
-        self._before = {name: self._env.get(name) for name in self._ours}
         self._env.update(self._ours)
-        self._key_id = key.id
+        self._issued.append(key.id)
 
     def withdraw(self) -> None:
-        """The environment as it was, unless somebody else changed it since. The key opens nothing any more."""
+        """The environment as it was, unless somebody else changed it since. The keys open nothing any more."""
         for name, value in self._ours.items():
             if self._env.get(name) == value:
-                before = self._before[name]
-                if before is None:
-                    del self._env[name]
-                else:
-                    self._env[name] = before
+                self._restore(name)
         self._ours = {}
-        if self._key_id is not None:
-            self._keys.revoke(self._key_id)
-            self._key_id = None
+        for id in self._issued:
+            self._keys.revoke(id)
+        self._issued = []
+
+    def _restore(self, name: str) -> None:
+        before = self._before[name]
+        if before is None:
+            del self._env[name]
+        else:
+            self._env[name] = before

@@ -27,6 +27,8 @@ MOUNT = "/osaurus"
 MAX_BODY = 32 * 1024 * 1024
 #: How long what the providers said of themselves is believed, in seconds: monitors look often.
 _STATUS_TTL = 5.0
+#: How long a stopping server waits for the answers that it broke off, in seconds.
+_FAREWELL = 5.0
 
 
 class Answering(Protocol):
@@ -104,7 +106,8 @@ class Service:
         """Stop every answer, then let go of the backend."""
         for answering in tuple(self.active):
             answering.abandon()
-        while self.active:  # noqa: ASYNC110 - each leaves the set in its own task, which tornado owns
+        ends = time.monotonic() + _FAREWELL
+        while self.active and time.monotonic() < ends:  # noqa: ASYNC110 - each leaves in its own task, which is tornado's
             await asyncio.sleep(0.01)
         if self._engine is not None:
             await self._engine.backend.aclose()
@@ -121,6 +124,7 @@ class Service:
 async def _embedded() -> Engine:
     """A runtime in this process, whatever server the environment names: that would be ourselves, or a stranger."""
     assembly = await asyncio.to_thread(import_module, "osaurus_nb.assembly")
+    local = import_module("osaurus_nb.local.adapter")
     settings = replace(Settings.from_env(), url=None, key=None)
-    workers = assembly.LocalAdapter(settings.paths)  # workers are shared between processes: it sees them all
+    workers = local.LocalAdapter(settings.paths)  # workers are shared between processes: it sees them all
     return Engine(assembly.embedded(settings), workers.status, workers.aclose)

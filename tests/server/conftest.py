@@ -98,6 +98,7 @@ def serving(
 ) -> Iterator[Served]:
     """Start a server, hand it out, stop it as a signal would."""
     config = Config(settings.pop("config", {}))
+    port = settings.pop("port", 0)
     config.OsaurusServer.update({"make_backend": make_backend, **settings})
     config.IdentityProvider.token = TOKEN
     config.NotebookNotary.db_file = ":memory:"
@@ -110,7 +111,7 @@ def serving(
             config=config,
             jpserver_extensions={"osaurus_nb_server": True, "jupyter_server_terminals": True},
             root_dir=str(home),
-            port=0,
+            port=port,
             port_retries=0,
             base_url=base_url,
             open_browser=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -162,6 +163,44 @@ def test_the_address_is_one_that_a_kernel_can_use(settings, url):
     server = ServerApp(port=0 if "sock" in settings else 8888, **settings)
 
     assert reachable_url(server) == url
+
+
+def test_a_long_lived_server_renews_the_key_and_older_kernels_keep_theirs():
+    """Every key works until its own expiry, and none after the server has stopped."""
+    env: dict[str, str] = {}
+    keys = KeyRing()
+    access = KernelAccess(keys, env)
+
+    access.grant("http://127.0.0.1:1/osaurus")
+    first = env["OSAURUS_KEY"]
+    access.grant("http://127.0.0.1:1/osaurus")
+    second = env["OSAURUS_KEY"]
+    both = keys.match(first) is not None and keys.match(second) is not None
+    access.withdraw()
+
+    assert first != second
+    assert both
+    assert env == {}
+    assert keys.list() == []
+
+
+def test_it_answers_on_a_unix_socket(serve, tmp_path):
+    """There is no address for kernels then, but whoever opens the socket is served."""
+    path = str(tmp_path / "s")
+
+    with serve(config={"ServerApp": {"sock": path}}, port=8888) as server:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(10)
+            link.connect(path)
+            link.sendall(
+                f"GET /osaurus/v1/models HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {server.key}\r\n"
+                "Connection: close\r\n\r\n".encode()
+            )
+            answer = b"".join(iter(lambda: link.recv(65536), b""))
+        assert "OSAURUS_URL" not in os.environ
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"scripted/good" in answer
 
 
 def test_an_owner_may_keep_kernels_out(serve):

@@ -186,6 +186,15 @@ def test_a_silence_is_broken_by_comments(serve):
     assert b"ping" not in quick.body
 
 
+def test_a_stream_is_not_compressed(serve):
+    """Not even on a server that compresses everything."""
+    with serve(config={"ServerApp": {"tornado_settings": {"compress_response": True}}}) as server:
+        answer = server.chat("good", stream=True, headers={"Accept-Encoding": "gzip"})
+
+    assert "content-encoding" not in answer.headers
+    assert b"Hello" in answer.body
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory from /proc")
 def test_a_slow_reader_holds_the_model_back(server, adapter):
     """What the client does not read is not piled up here: the stream waits, and ends when the client leaves."""

@@ -184,6 +184,10 @@ class ApiHandler(APIHandler):
         if stream is not None and not stream.closed():
             stream.set_nodelay(True)
 
+    def without_compression(self) -> None:
+        """A stream is not packed, whatever the server's settings say: packing waits for more to pack."""
+        self._transforms = []
+
     def _log(self) -> None:
         """Only refusals and faults make a line; successes are counted."""
         if self.get_status() >= 400:

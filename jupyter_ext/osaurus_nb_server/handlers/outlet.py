@@ -78,6 +78,7 @@ class Outlet:
         if self._open:
             return
         self._open = True
+        self._handler.without_compression()
         self._handler.set_header("Content-Type", self._handler.dialect.stream_type)
         self._handler.set_header("Cache-Control", "no-cache, no-transform")
         self._handler.set_header("X-Accel-Buffering", "no")
