@@ -135,7 +135,7 @@ function until(lines, at, ends) {
 function fenced(lines, at, [, , marks, info]) {
   const close = new RegExp(`^ {0,3}${marks[0] === "~" ? "~" : "`"}{${marks.length},}[ \\t]*$`);
   const end = until(lines, at + 1, (line) => close.test(line));
-  return { info: info.trim(), closed: end < lines.length, end: Math.min(end + 1, lines.length), last: end };
+  return { info: info.trim(), closed: end < lines.length, end: Math.min(end + 1, lines.length) };
 }
 
 /** A list goes on over blank lines as long as what follows is indented or is another item of the same kind. */
@@ -191,11 +191,14 @@ function renderBlock(block, depth = 0) {
 
 const renderAll = (lines, depth) => blocks(lines).map((block) => renderBlock(block, depth));
 
-function renderCode({ info, lines, closed }) {
-  const language = (info.match(/^[\w+#.-]{1,24}/) || [""])[0];
+function codeText({ lines, closed }) {
   const indent = indentOf(lines[0]);
-  const text = lines.slice(1, closed ? -1 : undefined).map((line) => dedent(line, indent)).join("\n");
-  const code = h("code", {}, text);
+  return lines.slice(1, closed ? -1 : undefined).map((line) => dedent(line, indent)).join("\n");
+}
+
+function renderCode(block) {
+  const [language] = block.info.match(/^[\w+#.-]{1,24}/) || [""];
+  const code = h("code", {}, codeText(block));
   const label = language ? `Code, ${language}` : "Code";
   return h(
     "div",
@@ -257,7 +260,9 @@ function renderTable([head, delimiters, ...rows]) {
   return h("div", { class: "osr-table", tabindex: "0", role: "group", "aria-label": "Table" }, table);
 }
 
-const SPECIAL = /[\\`*_~[!<\nhHmM]/g;
+const SPECIAL = /[\\`*_~[!<&\nhHmM]/g;
+const ENTITY = /^&(lt|gt|amp|quot|apos|nbsp|#39);/;
+const ENTITIES = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'", nbsp: "\u00a0", "#39": "'" };
 const PUNCTUATION = /[!-/:-@[-`{-~]/;
 const BARE_LINK = /^(?:https?:\/\/|mailto:)[^\s<>"`]+/i;
 const isWord = (char) => char !== undefined && /[\p{L}\p{N}_]/u.test(char);
@@ -317,6 +322,10 @@ function inlineAt(text, at, context) {
   switch (char) {
     case "\\":
       return PUNCTUATION.test(text[at + 1] || "") ? { text: text[at + 1], end: at + 2 } : null;
+    case "&": {
+      const entity = ENTITY.exec(text.slice(at, at + 8));
+      return entity && { text: ENTITIES[entity[1]], end: at + entity[0].length };
+    }
     case "\n":
       return { nodes: [h("br")], end: at + 1 };
     case "`":
@@ -447,7 +456,10 @@ function bareLink(text, at) {
   return address ? { nodes: [link(address, [shown])], end: at + shown.length } : null;
 }
 
-/** A growing text: only the last block is made anew when it grows, for those before it cannot change any more. */
+/**
+ * A growing text. Only its last two blocks are looked at again when it grows, for those before them cannot change any
+ * more: a last line that is still half written may turn out to belong to the block before it, but to no earlier one.
+ */
 export class Markdown {
   constructor(root) {
     this.root = root;
@@ -456,8 +468,8 @@ export class Markdown {
 
   reset() {
     this.text = "";
-    this.settled = 0; // where the last block begins
-    this.last = null;
+    this.settled = 0; // where the first block begins that may still change
+    this.open = []; // those blocks, with their nodes
     this.root.replaceChildren();
   }
 
@@ -468,22 +480,27 @@ export class Markdown {
     this.text = text;
     const lines = text.slice(this.settled).split("\n");
     const found = blocks(lines);
-    if (!found.length || this.grow(found)) return;
-    this.last?.node.remove();
-    const nodes = found.map((block) => renderBlock(block));
-    this.root.append(...nodes);
-    const last = found[found.length - 1];
-    for (const line of lines.slice(0, last.start)) this.settled += line.length + 1;
-    this.last = { kind: last.kind, info: last.info, node: nodes[nodes.length - 1] };
+    const before = this.open;
+    this.open = found.map((block, index) => ({ ...block, node: this.reuse(before[index], block, index === before.length - 1) }));
+    for (const { node } of before) if (!this.open.some((block) => block.node === node)) node.remove();
+    for (const block of this.open) if (!block.node) this.root.append((block.node = renderBlock(block)));
+    this.settle(lines);
   }
 
-  /** A code block that only grew keeps its node, and so its scroll position and the focus of its button. */
-  grow(found) {
-    const [block] = found;
-    if (found.length > 1 || block.kind !== "code" || this.last?.kind !== "code" || block.info !== this.last.info) return false;
-    const next = renderBlock(block);
-    this.last.node.querySelector("code").textContent = next.querySelector("code").textContent;
-    return true;
+  /** The node of the same block a moment ago. A code block that only grew keeps its scroll position and its focus. */
+  reuse(old, block, isLast) {
+    if (!old || old.kind !== block.kind) return null;
+    if (old.lines.length === block.lines.length && old.lines.every((line, index) => line === block.lines[index])) return old.node;
+    if (!isLast || block.kind !== "code" || old.info !== block.info) return null;
+    old.node.querySelector("code").textContent = codeText(block);
+    return old.node;
+  }
+
+  settle(lines) {
+    if (this.open.length <= 2) return;
+    this.open = this.open.slice(-2);
+    const shift = this.open[0].start;
+    for (const line of lines.slice(0, shift)) this.settled += line.length + 1;
   }
 }
 
@@ -684,9 +701,7 @@ class Bubble {
 
   update(message, isLast) {
     if (message.role === "user") return;
-    const look = JSON.stringify([message, isLast]);
-    if (look === this.look) return;
-    this.look = look;
+    if (!message.writing && this.showsAlready(message, isLast)) return;
     this.markdown.update(message.text);
     this.thinking.hidden = !message.reasoning;
     this.thought.textContent = message.reasoning || "";
@@ -694,8 +709,16 @@ class Bubble {
     this.waiting.lastChild.textContent = message.status || "Waiting for the first word";
     this.node.classList.toggle("osr-writing", Boolean(message.writing));
     if (!message.writing) this.finish(message, isLast);
-    else this.notices.replaceChildren(), this.footer.replaceChildren();
     this.fold(message);
+  }
+
+  /** A new transcript has new objects for messages that are the same; what one opened or selected in them stays. */
+  showsAlready(message, isLast) {
+    if (message === this.message && isLast === this.isLast) return true;
+    const look = JSON.stringify([message, isLast]);
+    const same = look === this.look;
+    Object.assign(this, { message, isLast, look });
+    return same;
   }
 
   finish(message, isLast) {
