@@ -21,6 +21,8 @@ from osaurus_nb.local.pull import pull
 from osaurus_nb.local.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Lies in the library while remote models are asked, as a pulled one does; nobody loads it.
+SMALL_MODEL = ROOT / "tests/data/scripted-model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ def upstream() -> Iterator[Running]:
 
 
 @contextmanager
-def home(providers: Mapping[str, str] | None = None) -> Iterator[Path]:
-    """A private `$OSAURUS_HOME` with these providers, for this process and those that it starts."""
+def home(providers: Mapping[str, str] | None = None, *, model: Path | None = None) -> Iterator[Path]:
+    """A private `$OSAURUS_HOME` with these providers and this model, for this process and those that it starts."""
     with tempfile.TemporaryDirectory(prefix="osaurus-bench-") as name:
         before = dict(os.environ)
         os.environ["OSAURUS_HOME"] = name
@@ -66,6 +68,8 @@ def home(providers: Mapping[str, str] | None = None) -> Iterator[Path]:
         file = ProviderFile(Paths(Path(name)))
         for provider, url in (providers or {}).items():
             file.add(provider, url)
+        if model is not None:
+            shutil.copytree(model, private_dir(Path(name) / "models") / model.name, copy_function=_link_or_copy)
         try:
             yield Path(name)
         finally:
@@ -88,9 +92,8 @@ def model_home() -> Iterator[LocalModel]:
     The model comes from the folder that the tests keep it in, and is fetched into it if it is not there yet.
     """
     kept = pull(Paths(private_dir(Path(os.environ.get("OSAURUS_TEST_HOME") or ROOT / ".cache/test-home").absolute())))
-    with home() as folder:
+    with home(model=kept.folder) as folder:
         paths = Paths(folder)
-        shutil.copytree(kept.folder, private_dir(paths.models) / kept.id, copy_function=_link_or_copy)
         model = pull(paths)
         try:
             yield model

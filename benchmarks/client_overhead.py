@@ -14,19 +14,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import NamedTuple
 
 import openai
 from _measure import alternate, arguments, medians, pin, table, verdict
-from _stage import home, upstream
+from _stage import SMALL_MODEL, home, upstream
+from openai.types.chat import ChatCompletionMessageParam
 
 from osaurus_nb import AsyncClient, Client
 
 GOAL = 0.5
 QUESTION = "Say hello."
 SHORT, LONG = "m", "m?words=64"
-MESSAGES = [{"role": "user", "content": QUESTION}]
+MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTION}]
 
 
 class Plan(NamedTuple):
@@ -100,7 +100,7 @@ def openai_sync(plan: Plan, url: str) -> list[float]:
         create = client.chat.completions.create
 
         def stream(model: str) -> int:
-            return sum(1 for chunk in create(model=model, messages=MESSAGES, stream=True) if chunk.choices)
+            return sum(1 for _ in create(model=model, messages=MESSAGES, stream=True))
 
         return sync_costs(plan, lambda model: create(model=model, messages=MESSAGES), stream)
 
@@ -127,18 +127,16 @@ async def openai_async(plan: Plan, url: str) -> list[float]:
 def main() -> None:
     given = arguments(__doc__, rounds=5)
     plan = Plan(100, 300) if given.quick else Plan(1000, 3000)
-    with upstream() as provider, home({"bench": provider.url}):
+    with upstream() as provider, home({"bench": provider.url}, model=SMALL_MODEL):
         pin(provider.pid, 0)
         pin(0, 1)
-        taken = alternate(
-            {
-                "ours, sync": partial(ours_sync, plan),
-                "openai, sync": partial(openai_sync, plan, provider.url),
-                "ours, async": lambda: asyncio.run(ours_async(plan)),
-                "openai, async": lambda: asyncio.run(openai_async(plan, provider.url)),
-            },
-            given.rounds,
-        )
+        rivals: dict[str, Callable[[], list[float]]] = {
+            "ours, sync": lambda: ours_sync(plan),
+            "openai, sync": lambda: openai_sync(plan, provider.url),
+            "ours, async": lambda: asyncio.run(ours_async(plan)),
+            "openai, async": lambda: asyncio.run(openai_async(plan, provider.url)),
+        }
+        taken = alternate(rivals, given.rounds)
     rows = {name: medians(runs) for name, runs in taken.items()}
     for kind in ("sync", "async"):
         pairs = zip(rows[f"ours, {kind}"], rows[f"openai, {kind}"], strict=True)

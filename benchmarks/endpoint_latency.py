@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 
 import _stamped
 from _measure import arguments, percentile, pin, table, verdict
-from _stage import Running, child, endpoint, home
+from _stage import SMALL_MODEL, Running, child, endpoint, home
 
 FIRST_GOAL, LATE_GOAL = 2.0, 5.0
 STREAMS = 16
@@ -32,9 +32,7 @@ async def first_tokens(routes: dict[str, Route], count: int) -> dict[str, list[f
     return taken
 
 
-async def transits(
-    routes: dict[str, list[Route]], chunks: int, interval: float, rounds: int
-) -> dict[str, list[float]]:
+async def transits(routes: dict[str, list[Route]], chunks: int, interval: float, rounds: int) -> dict[str, list[float]]:
     """Milliseconds on the way, of every chunk of all the streams that a route carries at once."""
     taken: dict[str, list[float]] = {name: [] for name in routes}
     for number in range(-1, rounds):
@@ -77,7 +75,7 @@ def _report(title: str, taken: dict[str, list[float]], share: float) -> float:
 def main() -> None:
     given = arguments(__doc__, rounds=5)
     asks, chunks = (100, 100) if given.quick else (1000, 500)
-    with child(["benchmarks/_stamped.py"]) as (pid, url), home({"bench": url}), endpoint() as ours:
+    with child(["benchmarks/_stamped.py"]) as (pid, url), home({"bench": url}, model=SMALL_MODEL), endpoint() as ours:
         pin(pid, 0)
         pin(0, 0)
         pin(ours.pid, 1)
