@@ -28,7 +28,7 @@ LIST_TTL = 300.0
 class Backend(Protocol):
     """What a client stands on: this runtime, or a server of ours reached over HTTP."""
 
-    def stream(self, request: ChatRequest, /) -> AsyncGenerator[Event, None]: ...
+    def stream(self, request: ChatRequest, /, *, request_id: str | None = None) -> AsyncGenerator[Event, None]: ...
 
     async def models(self) -> Sequence[ModelCard]: ...
 
@@ -81,12 +81,14 @@ class Runtime:
         rows = ((slug, self._listings[adapter]) for slug, adapter in adapters.items())
         return [SourceStatus(slug, len(row.cards), str(row.error) if row.error else None) for slug, row in rows]
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        """One step. Raises RequestError for a name or a field that is wrong; later faults come as `Failed`."""
+    async def stream(self, request: ChatRequest, *, request_id: str | None = None) -> AsyncGenerator[Event, None]:
+        """One step. Raises RequestError for a name or a field that is wrong; later faults come as `Failed`.
+
+        `request_id` is the id under which the caller was answered; without one the step's own is used.
+        """
         plan = await self._plan(request)
-        step = self._step(request)
-        timeouts = self._timeouts
-        async with aclosing(engine.run(plan, request, step, timeouts=timeouts)) as stream:
+        step = self._step(request, request_id)
+        async with aclosing(engine.run(plan, request, step, timeouts=self._timeouts)) as stream:
             async for event in stream:
                 if self._observers:
                     self._tell(Observation(step, event, self._clock.monotonic()))
@@ -95,9 +97,9 @@ class Runtime:
     async def aclose(self) -> None:
         await self._sources.aclose()
 
-    def _step(self, request: ChatRequest) -> Step:
+    def _step(self, request: ChatRequest, request_id: str | None) -> Step:
         id = uuid.uuid4().hex
-        return Step(id=id, request_id=id, model=request.model, started=self._clock.monotonic())
+        return Step(id=id, request_id=request_id or id, model=request.model, started=self._clock.monotonic())
 
     async def _plan(self, request: ChatRequest) -> Plan:
         chosen = [await self._candidate(name) for name in (request.model, *request.route.fallbacks)]

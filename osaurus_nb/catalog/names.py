@@ -58,9 +58,10 @@ def not_found(name: str, known: Collection[str]) -> ModelNotFound:
 
 
 def _near(name: str, known: Collection[str]) -> Sequence[str]:
-    """Up to three names that were probably meant: spelt alike, or containing what was written."""
-    alike = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    within = [other for other in sorted(known, key=len) if name in other.lower()]
+    """Up to three names that were probably meant: spelt alike, with or without the provider, or containing it."""
+    spelt = {form.lower(): full for full in known for form in (full, full.rpartition("/")[2])}
+    alike = [spelt[form] for form in difflib.get_close_matches(name, spelt, n=3, cutoff=0.5)]
+    within = [full for full in sorted(known, key=len) if name in full.lower()]
     return list(dict.fromkeys([*alike, *within]))[:3]
 
 

@@ -36,7 +36,8 @@ class Gateway:
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
         self._door = HttpDoor()
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+    async def stream(self, request: ChatRequest, *, request_id: str | None = None) -> AsyncGenerator[Event, None]:
+        """One step over there; the server gives it its own id, which is on the `Started` event."""
         card = ModelCard(request.model, _NAME)
         body = openai_chat.encode_request(request, card).body | _route(request)
         call = Call(

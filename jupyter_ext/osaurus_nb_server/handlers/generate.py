@@ -72,7 +72,7 @@ class GenerateHandler(ApiHandler):
         encoder = self.codec.event_encoder(request, id=route.request_id, created=int(time.time()))
         backend = await self.service.backend()
         if request.delivery.stream:
-            async with aclosing(backend.stream(request)) as events:
+            async with aclosing(backend.stream(request, request_id=route.request_id)) as events:
                 await Outlet(self, encoder, route).pour(events)
         else:
             await self._whole(backend, request, encoder, route)
@@ -80,7 +80,7 @@ class GenerateHandler(ApiHandler):
 
     async def _whole(self, backend: Backend, request: ChatRequest, encoder: Encoder, route: Route) -> None:
         fold = Fold()
-        async with aclosing(backend.stream(request)) as events:
+        async with aclosing(backend.stream(request, request_id=route.request_id)) as events:
             async for event in events:
                 fold.add(event)
                 route.note(event)
