@@ -12,7 +12,8 @@ from typing import Any, Literal
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 MediaKind = Literal["image", "audio", "video", "document"]
 
-#: What a provider attached for itself (signatures, encrypted reasoning): kept and echoed, never read.
+#: What a provider attached for itself (signatures, encrypted reasoning), under the name of its dialect, e.g.
+#: {"anthropic": {"signature": "…"}}. Kept and echoed to the same dialect, never read.
 Opaque = Mapping[str, Any]
 
 

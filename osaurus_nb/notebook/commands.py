@@ -81,7 +81,7 @@ def _use(session: Session, rest: str) -> None:
 
 
 async def _resolve(session: Session, name: str) -> tuple[ModelCard, Sequence[str] | None]:
-    """Exactly this model; with near names, if its provider does not list it. One that cannot list may still offer it."""
+    """Exactly this model; with near names, if its provider does not list it. It may offer it all the same."""
     cards = await session.client.models()
     listed: dict[str, list[ModelCard]] = {}
     for card in cards:

@@ -33,7 +33,7 @@ class Gateway:
 
     def __init__(self, url: str, key: str | None) -> None:
         self._url = url.rstrip("/")
-        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._headers = openai_chat.auth(key)
         self._door = HttpDoor()
 
     async def stream(self, request: ChatRequest, *, request_id: str | None = None) -> AsyncGenerator[Event, None]:
@@ -41,7 +41,7 @@ class Gateway:
         card = ModelCard(request.model, _NAME)
         body = openai_chat.encode_request(request, card).body | _route(request)
         call = Call(
-            f"{self._url}/v1{openai_chat.PATH}",
+            f"{self._url}/v1{openai_chat.endpoint(card)}",
             headers={**self._headers, "content-type": "application/json"},
             content=json.dumps(body, separators=(",", ":")).encode(),
             read=None,  # the server keeps the deadlines

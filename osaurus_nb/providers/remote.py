@@ -47,7 +47,9 @@ class RemoteAdapter:
     async def models(self) -> Sequence[ModelCard]:
         """What it lists, and the ids that the user added by hand."""
         key = self._key()
-        call = Call(f"{self.settings.url}/models", "GET", self._headers(key), read=LIST_TIMEOUT, guard=_TYPED)
+        call = Call(
+            self.settings.url + self._codec.models_path(), "GET", self._headers(key), read=LIST_TIMEOUT, guard=_TYPED
+        )
         body = await fetch(self._door, call, self._refusal(key), provider=self.provider)
         listed = self._codec.decode_models(self._json(body), self.provider)
         known = {card.id for card in listed}
@@ -60,7 +62,7 @@ class RemoteAdapter:
         for warning in encoded.warnings:
             yield warning
         key = self._key(card)
-        call, decoder = self._call(encoded.body, key, attempt), self._codec.event_decoder(card)
+        call, decoder = self._call(encoded.body, card, key, attempt), self._codec.event_decoder(card)
         answer = exchange(self._door, call, decoder, self._refusal(key, card), who=(self.provider, card.id))
         async with aclosing(answer) as events:
             async for event in events:
@@ -69,10 +71,10 @@ class RemoteAdapter:
     async def aclose(self) -> None:
         """The door belongs to the runtime and is closed there."""
 
-    def _call(self, body: Mapping[str, Any], key: str | None, attempt: Attempt) -> Call:
+    def _call(self, body: Mapping[str, Any], card: ModelCard, key: str | None, attempt: Attempt) -> Call:
         headers = {**self._headers(key), "content-type": "application/json"}
         return Call(
-            self.settings.url + self._codec.PATH,
+            self.settings.url + self._codec.endpoint(card),
             headers=headers,
             content=json.dumps(body, separators=(",", ":")).encode(),
             connect=attempt.timeouts.connect,
@@ -82,8 +84,7 @@ class RemoteAdapter:
 
     def _headers(self, key: str | None) -> dict[str, str]:
         """The user's own headers win over ours, in whatever case they were written."""
-        ours = {"authorization": f"Bearer {key}"} if key else {}
-        return ours | {name.lower(): value for name, value in self.settings.headers.items()}
+        return self._codec.auth(key) | {name.lower(): value for name, value in self.settings.headers.items()}
 
     def _key(self, card: ModelCard | None = None) -> str | None:
         key = self._secret()

@@ -46,14 +46,24 @@ class EventDecoder(Protocol):
 class WireFormat(Protocol):
     """One dialect. The modules in this room satisfy it."""
 
-    PATH: str
-
-    def decode_request(self, body: bytes, /) -> ChatRequest: ...
+    def decode_request(self, body: bytes, /) -> ChatRequest:
+        """A caller's body. Raises RequestError that names the field at fault, never its value."""
 
     def event_encoder(self, request: ChatRequest, /, *, id: str, created: int) -> EventEncoder: ...
 
-    def encode_request(self, request: ChatRequest, card: ModelCard, /) -> Any: ...
+    def encode_request(self, request: ChatRequest, card: ModelCard, /) -> Encoded:
+        """The body for a provider, always streaming. Raises Unsupported for a feature that it cannot carry."""
 
     def event_decoder(self, card: ModelCard, /) -> EventDecoder: ...
 
-    def decode_models(self, payload: Mapping[str, Any], provider: str, /) -> Sequence[ModelCard]: ...
+    def endpoint(self, card: ModelCard, /) -> str:
+        """Where a streamed question goes, below the provider's base URL."""
+
+    def auth(self, key: str | None, /) -> dict[str, str]:
+        """The headers, lower case, that carry the key and the version of the dialect."""
+
+    def models_path(self) -> str:
+        """Where the list of models is, below the provider's base URL."""
+
+    def decode_models(self, payload: Mapping[str, Any], provider: str, /) -> Sequence[ModelCard]:
+        """The cards in such a list. A row that is none is left out; the rest of the list stays."""

@@ -72,7 +72,9 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("no npm to fetch axe-core with")
-    fetched = subprocess.run([npm, "pack", AXE, "--ignore-scripts", "--silent"], cwd=folder, timeout=60, check=False)
+    fetched = subprocess.run(
+        [npm, "pack", AXE, "--ignore-scripts", "--silent"], cwd=folder, timeout=60, capture_output=True
+    )
     if fetched.returncode:
         pytest.skip("axe-core cannot be fetched here")
     shutil.unpack_archive(next(folder.glob("*.tgz")), folder)

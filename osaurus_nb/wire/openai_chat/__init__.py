@@ -3,21 +3,20 @@
 from osaurus_nb.wire.openai_chat.decode import ChatDecoder, decode_models, event_decoder
 from osaurus_nb.wire.openai_chat.encode import ChatEncoder, encode_error, encode_model, encode_models, event_encoder
 from osaurus_nb.wire.openai_chat.inbound import decode_request
-from osaurus_nb.wire.openai_chat.outbound import encode_request
-
-#: Below the provider's base URL.
-PATH = "/chat/completions"
+from osaurus_nb.wire.openai_chat.outbound import auth, encode_request, endpoint, models_path
 
 __all__ = [
-    "PATH",
     "ChatDecoder",
     "ChatEncoder",
+    "auth",
     "decode_models",
     "decode_request",
     "encode_error",
     "encode_model",
     "encode_models",
     "encode_request",
+    "endpoint",
     "event_decoder",
     "event_encoder",
+    "models_path",
 ]

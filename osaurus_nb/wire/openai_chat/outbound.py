@@ -17,6 +17,18 @@ from osaurus_nb.wire._codec import Encoded
 REASONER = "reasoner"
 
 
+def endpoint(card: ModelCard) -> str:
+    return "/chat/completions"
+
+
+def models_path() -> str:
+    return "/models"
+
+
+def auth(key: str | None) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"} if key else {}
+
+
 def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     """The body to send, always streaming and with usage. Keys we do not know go along as they came."""
     sampling, warnings = _sampling(request.sampling, card)

@@ -815,19 +815,18 @@ class ChatView {
   }
 
   /**
-   * Keys that are pressed here mean nothing to the notebook: else "d d" on a button would delete the cell. JupyterLab
-   * listens before us and heeds an attribute; it is lifted while Ctrl or Cmd is held, so that saving still works.
+   * Keys that are pressed here mean nothing to the notebook: else "d d" on a button would delete the cell. Front ends
+   * that listen before us heed the attribute. Only the chord that saves is let through.
    */
   shield(on) {
-    const mark = (event) => this.root.toggleAttribute("data-lm-suppress-shortcuts", !(event.ctrlKey || event.metaKey));
-    this.root.toggleAttribute("data-lm-suppress-shortcuts", true);
-    for (const type of ["keydown", "keypress", "keyup"]) {
-      on(this.root, type, (event) => {
-        mark(event);
-        event.stopPropagation();
-      });
-    }
-    on(this.root, "focusout", () => this.root.toggleAttribute("data-lm-suppress-shortcuts", true));
+    const attribute = "data-lm-suppress-shortcuts";
+    this.root.toggleAttribute(attribute, true);
+    const stop = (event) => {
+      const saves = (event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "s";
+      this.root.toggleAttribute(attribute, !(saves && event.type === "keydown"));
+      if (!saves) event.stopPropagation();
+    };
+    for (const type of ["keydown", "keypress", "keyup"]) on(this.root, type, stop);
   }
 
   dispose() {
