@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -132,7 +133,7 @@ def test_any_mixture_of_markup_stays_safe(markdown):
     assert_safe(read(markdown))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.sampled_from(
@@ -201,7 +202,7 @@ def test_plain_text_is_the_answer_verbatim():
 )
 def test_everyday_markdown_is_rendered(markdown, html):
     """What models write looks as they meant it."""
-    assert Document().render(markdown).strip() == html
+    assert re.sub("<pre style=[^>]*>", "<pre>", Document().render(markdown)).strip() == html
 
 
 def test_tables_are_rendered():

@@ -34,6 +34,7 @@ _QUOTE = re.compile(r" {0,3}> ?")
 _ITEM = re.compile(r"( {0,3})([-*+]|\d{1,9}[.)])([ \t]+|$)(.*)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _MATH = re.compile(r" {0,3}(\$\$|\\\[|\\begin\{([A-Za-z]+\*?)\})")
+_FRAMED = "background:var(--jp-cell-editor-background, transparent);padding:.5em .75em;overflow:auto"
 _TASK = re.compile(r"\[([ xX])\][ \t]+")
 
 
@@ -79,7 +80,7 @@ def _code(lines: Sequence[str], info: str) -> str:
     language = re.match(r"[A-Za-z][\w+#.-]{0,30}", info, re.ASCII)
     mark = f' class="language-{escape(language[0])}"' if language else ""
     body = "\n".join(lines).rstrip("\n")
-    return f"<pre><code{mark}>{escape(body)}\n</code></pre>\n"
+    return f'<pre style="{_FRAMED}"><code{mark}>{escape(body)}\n</code></pre>\n'
 
 
 def _heading(lines: Sequence[str], at: int, context: Context) -> tuple[str, int] | None:
@@ -114,7 +115,7 @@ def _math(lines: Sequence[str], at: int, context: Context) -> tuple[str, int] | 
         line = first if end == at else lines[end]
         if line.rstrip().endswith(closer):
             return math.block("\n".join(lines[at : end + 1]).strip()) + "\n", end + 1
-        if closer in line:
+        if closer in line or not lines[end].strip():  # TeX knows no blank lines in displays
             return None
     return None
 

@@ -31,15 +31,14 @@ class Document:
         return "".join((*self._html, *fresh))
 
     def _grow(self, rest: str) -> list[str]:
-        """The blocks behind the settled ones; those before the last two lines settle."""
+        """The blocks behind the settled ones. Those settle that are parted by a blank line from what can still grow."""
         lines = rest.split("\n")
         fresh: list[str] = []
         settled = 0
         for html, end in blocks.walk(lines, self._context):
-            if end < len(lines) - 2 and not fresh:
-                self._html.append(html)
-                settled = end
-            else:
-                fresh.append(html)
+            fresh.append(html)
+            if end < len(lines) - 2 and not (lines[end - 1].strip() and lines[end].strip()):
+                self._html += fresh
+                fresh, settled = [], end
         self._settled += "".join(f"{line}\n" for line in lines[:settled])
         return fresh
