@@ -90,7 +90,7 @@ def ours_sync(plan: Plan) -> list[float]:
     with Client(embedded=True) as client:
 
         def stream(model: str) -> int:
-            return sum(1 for _ in client.stream(QUESTION, model=f"bench/{model}"))
+            return sum(piece.count(" ") for piece in client.stream(QUESTION, model=f"bench/{model}"))
 
         return sync_costs(plan, lambda model: client.chat(QUESTION, model=f"bench/{model}"), stream)
 
@@ -109,7 +109,7 @@ async def ours_async(plan: Plan) -> list[float]:
     async with AsyncClient(embedded=True) as client:
 
         async def stream(model: str) -> int:
-            return len([None async for _ in client.stream(QUESTION, model=f"bench/{model}")])
+            return sum([piece.count(" ") async for piece in client.stream(QUESTION, model=f"bench/{model}")])
 
         return await async_costs(plan, lambda model: client.chat(QUESTION, model=f"bench/{model}"), stream)
 

@@ -117,6 +117,11 @@ class Client:
         self._portal = portal()
 
     @property
+    def twin(self) -> AsyncClient:
+        """The async client behind this one. It lives on the portal's loop: schedule on that, never await it here."""
+        return self._async
+
+    @property
     def model(self) -> str:
         """The model that answers when none is named; assign to change it."""
         return self._async.model

@@ -58,7 +58,8 @@ class Reply:
     @property
     def footer(self) -> str:
         """One line: who answered, how much, how fast, and what was odd."""
-        parts = [f"{self.provider}: {self.model}" if self.provider else self.model]
+        who = f"{self.provider}: {self.model}" if self.provider else self.model or self.asked
+        parts = [f"{who} instead of {self.asked}" if self.substituted else who]
         if self.usage is not None:
             about = "about " if self.usage.estimated else ""
             parts.append(f"{about}{self.usage.total_input} → {self.usage.total_output} tokens")
@@ -68,6 +69,8 @@ class Reply:
                 parts.append(f"{speed:.0f} tokens/s")
         if self.stopped:
             parts.append("stopped")
+        elif self.error is not None:
+            parts.append("broke off")
         elif self.finish_reason not in ("stop", "tool_calls"):
             parts.append(f"ended by {self.finish_reason}")
         return " · ".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
@@ -21,6 +22,8 @@ from osaurus_nb.request import ChatRequest
 
 #: A worker may leave just as it is asked; its successors hardly do so too.
 _TRIES = 3
+#: Seconds for which the list is believed while the folder of models is the same: reading it takes half a millisecond.
+_LIST_TTL = 1.0
 
 
 class LocalAdapter:
@@ -30,6 +33,8 @@ class LocalAdapter:
         self, paths: Paths, *, settings: WorkerSettings | None = None, patience: Patience | None = None
     ) -> None:
         self._library = Library(paths.models)
+        self._models = paths.models
+        self._listed: tuple[int, float, Sequence[ModelCard]] = (-1, 0.0, ())
         self._supervisor = Supervisor(paths, settings=settings, patience=patience)
 
     @property
@@ -37,8 +42,19 @@ class LocalAdapter:
         return LOCAL
 
     async def models(self) -> Sequence[ModelCard]:
-        """Every model in the library that may be loaded."""
-        return await asyncio.to_thread(lambda: [_card(model) for model in self._library.list()])
+        """Every model in the library that may be loaded. Every request looks here, so it is remembered for a moment."""
+        stamp, now = self._stamp(), time.monotonic()
+        if (seen := self._listed)[0] != stamp or now - seen[1] > _LIST_TTL:
+            cards = await asyncio.to_thread(lambda: [_card(model) for model in self._library.list()])
+            self._listed = (stamp, now, cards)
+        return self._listed[2]
+
+    def _stamp(self) -> int:
+        """Changes when a model comes or goes, which is often the moment before it is asked."""
+        try:
+            return self._models.stat().st_mtime_ns
+        except OSError:
+            return 0
 
     async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
         """The answer of `card`'s worker. Closing it stops the work before the next token."""

@@ -44,7 +44,7 @@ class Session:
     def use(self, client: Client | AsyncClient) -> None:
         """Ask through this client from now on."""
         self.close()
-        self._client = client._async if isinstance(client, Client) else client
+        self._client = client.twin if isinstance(client, Client) else client
 
     def close(self) -> None:
         """Forget the client, and close it if it was made here."""

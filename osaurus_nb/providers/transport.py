@@ -164,14 +164,24 @@ class _Answer(httpx2.AsyncByteStream):
         if connection.done:
             self._leave()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    # A plain iterator: a generator that its reader leaves would be closed later, by a task of its own.
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._over:
+            raise StopAsyncIteration
         try:
-            while not self._over and (data := await self._connection.read(self._timeout)):
-                if self._connection.done:
-                    self._leave()  # before the reader sees the last bytes: it may well stop there
-                yield data
-        finally:
+            data = await self._connection.read(self._timeout)
+        except BaseException:
             self._leave()
+            raise
+        if not data or self._connection.done:
+            self._leave()  # before the reader sees the last bytes: it may well stop there
+        if not data:
+            raise StopAsyncIteration
+        return data
 
     async def aclose(self) -> None:
         self._leave()

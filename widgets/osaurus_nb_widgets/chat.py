@@ -38,7 +38,7 @@ class Chat(anywidget.AnyWidget):
         client = client or Client()
         layout = {"height": f"{height}px" if isinstance(height, int) else height, "width": "100%"}
         super().__init__(selected_model=options.get("model") or client.model, layout=layout)
-        self._session = Session(client._async, self, options)
+        self._session = Session(client.twin, self, options)
         self.on_msg(self._receive)
 
     def ask(self, question: str) -> None:
