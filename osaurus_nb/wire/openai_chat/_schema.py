@@ -4,83 +4,84 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
+
+from osaurus_nb.wire._inbound import Open, by_type
 
 
-class _Open(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    def unknown(self) -> dict[str, Any]:
-        return dict(self.model_extra or {})
-
-
-class TextPart(_Open):
+class TextPart(Open):
     type: Literal["text"]
     text: str
 
 
-class RefusalPart(_Open):
+class RefusalPart(Open):
     type: Literal["refusal"]
     refusal: str
 
 
-class ImageUrl(_Open):
+class ImageUrl(Open):
     url: str
     detail: str | None = None
 
 
-class ImagePart(_Open):
+class ImagePart(Open):
     type: Literal["image_url"]
     image_url: ImageUrl
 
 
-class InputAudio(_Open):
+class InputAudio(Open):
     data: str
     format: str
 
 
-class AudioPart(_Open):
+class AudioPart(Open):
     type: Literal["input_audio"]
     input_audio: InputAudio
 
 
-class FileData(_Open):
+class FileData(Open):
     file_data: str | None = None
     file_id: str | None = None
     filename: str | None = None
 
 
-class FilePart(_Open):
+class FilePart(Open):
     type: Literal["file"]
     file: FileData
 
 
-ContentPart = Annotated[TextPart | RefusalPart | ImagePart | AudioPart | FilePart, Field(discriminator="type")]
+ContentPart = Annotated[
+    Annotated[TextPart, Tag("$text")]
+    | Annotated[RefusalPart, Tag("$refusal")]
+    | Annotated[ImagePart, Tag("$image_url")]
+    | Annotated[AudioPart, Tag("$input_audio")]
+    | Annotated[FilePart, Tag("$file")],
+    by_type("a part of type text, image_url, input_audio, file or refusal"),
+]
 
 
 def _content_tag(value: Any) -> str | None:
     return "$text" if isinstance(value, str) else "$parts" if isinstance(value, list) else None
 
 
-#: Tags of our own start with `$`, so that they can be left out of the field's path in an error.
 Content = Annotated[
     Annotated[str, Tag("$text")] | Annotated[list[ContentPart], Tag("$parts")],
     Discriminator(_content_tag, custom_error_type="content_type", custom_error_message="must be a string or an array"),
 ]
 
 
-class Function(_Open):
+class Function(Open):
     name: str
     arguments: str = ""
 
 
-class CallBody(_Open):
+class CallBody(Open):
     id: str
     type: Literal["function"] = "function"
     function: Function
 
 
-class MessageBody(_Open):
+class MessageBody(Open):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Content | None = None
     name: str | None = None
@@ -89,23 +90,23 @@ class MessageBody(_Open):
     reasoning_content: str | None = None
 
 
-class FunctionSpec(_Open):
+class FunctionSpec(Open):
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
 
 
-class ToolBody(_Open):
+class ToolBody(Open):
     type: Literal["function"]
     function: FunctionSpec
 
 
-class NamedFunction(_Open):
+class NamedFunction(Open):
     name: str
 
 
-class NamedChoice(_Open):
+class NamedChoice(Open):
     type: Literal["function"]
     function: NamedFunction
 
@@ -120,19 +121,19 @@ ToolChoiceBody = Annotated[
 ]
 
 
-class JsonSchemaBody(_Open):
+class JsonSchemaBody(Open):
     name: str
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
     strict: bool | None = None
     description: str | None = None
 
 
-class ResponseFormatBody(_Open):
+class ResponseFormatBody(Open):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchemaBody | None = None
 
 
-class StreamOptions(_Open):
+class StreamOptions(Open):
     include_usage: bool | None = None
 
 
@@ -146,7 +147,7 @@ Stop = Annotated[
 ]
 
 
-class ChatBody(_Open):
+class ChatBody(Open):
     """The request body; a null means the same as a missing key."""
 
     model: str = Field(min_length=1)

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-
 from osaurus_nb import request as ask
 from osaurus_nb.errors import RequestError
 from osaurus_nb.messages import Media, Message, Part, Reasoning, Text, ToolCall, ToolResult
+from osaurus_nb.wire._inbound import base64_bytes, data_url, validate
 from osaurus_nb.wire.openai_chat import _schema as schema
 
 
 def decode_request(body: bytes) -> ask.ChatRequest:
     """Read a request body. Raises RequestError that names the field at fault, never its value."""
-    try:
-        parsed = schema.ChatBody.model_validate_json(body)
-    except ValidationError as exc:
-        raise _fault(exc) from None  # the original would hold the prompt
+    parsed = validate(schema.ChatBody, body)
     return ask.ChatRequest(
         model=parsed.model,
         messages=tuple(_message(message, at) for at, message in enumerate(parsed.messages)),
@@ -33,34 +25,6 @@ def decode_request(body: bytes) -> ask.ChatRequest:
         delivery=_delivery(parsed),
         extra=parsed.unknown(),
     )
-
-
-def _fault(exc: ValidationError) -> RequestError:
-    first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-    if first["type"] == "json_invalid":
-        return RequestError("The body is not valid JSON. Send a JSON object with 'model' and 'messages'.")
-    if not first["loc"]:
-        return RequestError("The body must be a JSON object with 'model' and 'messages'.")
-    path = _path(first)
-    if first["type"] == "missing":
-        return RequestError(f"'{path}' is required.", param=path)
-    return RequestError(f"'{path}': {first['msg'][:1].lower()}{first['msg'][1:]}.", param=path)
-
-
-def _path(error: ErrorDetails) -> str:
-    """`messages[0].content[1].type`, without the tags that our unions add."""
-    path = ""
-    parts = list(error["loc"])
-    for at, part in enumerate(parts):
-        follows_index = at > 0 and isinstance(parts[at - 1], int)
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif not part.startswith("$") and not (follows_index and part in _PART_TYPES):
-            path += f".{part}" if path else part
-    return path
-
-
-_PART_TYPES = {"text", "refusal", "image_url", "input_audio", "file"}
 
 
 def _message(body: schema.MessageBody, at: int) -> Message:
@@ -93,14 +57,14 @@ def _part(part: schema.ContentPart, where: str) -> Part:
         case schema.ImagePart(image_url=image):
             return _from_url(image.url, image.detail, where)
         case schema.AudioPart(input_audio=audio):
-            return Media("audio", f"audio/{audio.format}", data=_bytes(audio.data, f"{where}.input_audio.data"))
+            return Media("audio", f"audio/{audio.format}", data=base64_bytes(audio.data, f"{where}.input_audio.data"))
         case schema.FilePart(file=file):
             return _file(file, where)
 
 
 def _from_url(url: str, detail: str | None, where: str) -> Media:
     if url.startswith("data:"):
-        media_type, data = _data_url(url, f"{where}.image_url.url")
+        media_type, data = data_url(url, f"{where}.image_url.url")
         return Media("image", media_type, data=data, detail=detail)
     if url.startswith(("http://", "https://")):
         return Media("image", url=url, detail=detail)
@@ -112,22 +76,8 @@ def _file(file: schema.FileData, where: str) -> Media:
     field = f"{where}.file.file_data"
     if file.file_data is None:
         raise RequestError(f"'{field}' is required: uploaded file ids belong to one provider.", param=field)
-    media_type, data = _data_url(file.file_data, field)
+    media_type, data = data_url(file.file_data, field)
     return Media("document", media_type, data=data, filename=file.filename)
-
-
-def _data_url(url: str, field: str) -> tuple[str | None, bytes]:
-    head, comma, payload = url.partition(",")
-    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
-        raise RequestError(f"'{field}' must be a data: URL in base64.", param=field)
-    return head.removeprefix("data:").removesuffix(";base64").split(";")[0] or None, _bytes(payload, field)
-
-
-def _bytes(payload: str, field: str) -> bytes:
-    try:
-        return base64.b64decode(payload, validate=True)
-    except binascii.Error:
-        raise RequestError(f"'{field}' is not valid base64.", param=field) from None
 
 
 def _tool(spec: schema.FunctionSpec) -> ask.Tool:

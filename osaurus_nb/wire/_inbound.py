@@ -1,0 +1,95 @@
+"""A body checked against its schema, and media out of base64. Refuses by the name of the field, never its value."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Discriminator, ValidationError
+from pydantic_core import ErrorDetails
+
+from osaurus_nb.errors import RequestError
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class Open(BaseModel):
+    """A part of a body: strict about types, open to keys that we do not know."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+    def unknown(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+def by_type(what: str) -> Discriminator:
+    """Tells the members of a union apart by their key `type`: `text` has the tag `$text`.
+
+    Tags of ours start with `$`, so that they can be left out of the field's path in an error.
+    """
+    return Discriminator(_type_tag, custom_error_type="type_unknown", custom_error_message=f"must be {what}")
+
+
+def validate(model: type[Body], body: bytes) -> Body:
+    """Read a request body. Raises RequestError that names the field at fault."""
+    try:
+        parsed = model.model_validate_json(body)
+    except ValidationError as exc:
+        raise _fault(exc, model) from None  # the original would hold the prompt
+    if b"NaN" in body or b"Infinity" in body:
+        json.loads(body, parse_constant=_no_number)
+    return parsed
+
+
+def data_url(url: str, field: str) -> tuple[str | None, bytes]:
+    """Media type and bytes of a `data:` URL."""
+    head, comma, payload = url.partition(",")
+    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
+        raise RequestError(f"'{field}' must be a data: URL in base64.", param=field)
+    return head.removeprefix("data:").removesuffix(";base64").split(";")[0] or None, base64_bytes(payload, field)
+
+
+def base64_bytes(payload: str, field: str) -> bytes:
+    try:
+        return base64.b64decode(payload, validate=True)
+    except ValueError:  # bad base64, or not even ASCII
+        raise RequestError(f"'{field}' is not valid base64.", param=field) from None
+
+
+def _type_tag(value: Any) -> str | None:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return f"${kind}" if isinstance(kind, str) else None
+
+
+def _no_number(word: str) -> NoReturn:
+    raise RequestError(f"The body is not valid JSON: {word} is no number there.")
+
+
+def _fault(exc: ValidationError, model: type[BaseModel]) -> RequestError:
+    first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return RequestError(f"The body is not valid JSON. Send {_wanted(model)}.")
+    if not first["loc"]:
+        return RequestError(f"The body must be {_wanted(model)}.")
+    path = _path(first)
+    if first["type"] == "missing":
+        return RequestError(f"'{path}' is required.", param=path)
+    return RequestError(f"'{path}': {first['msg'][:1].lower()}{first['msg'][1:]}.", param=path)
+
+
+def _wanted(model: type[BaseModel]) -> str:
+    required = [f"'{field.alias or name}'" for name, field in model.model_fields.items() if field.is_required()]
+    *others, last = required or [""]
+    return "a JSON object" + (f" with {', '.join(others)} and {last}" if others else f" with {last}" if last else "")
+
+
+def _path(error: ErrorDetails) -> str:
+    """`messages[0].content[1].type`, without the tags of our unions."""
+    path = ""
+    for part in error["loc"]:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not part.startswith("$"):
+            path += f".{part}" if path else part
+    return path
