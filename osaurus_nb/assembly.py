@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
+from osaurus_nb import wire
 from osaurus_nb.config.providers import Provider, ProviderFile
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.local.adapter import LocalAdapter
@@ -14,7 +15,6 @@ from osaurus_nb.providers.gateway import Gateway
 from osaurus_nb.providers.http import HttpDoor
 from osaurus_nb.providers.remote import RemoteAdapter
 from osaurus_nb.runtime import Backend, Runtime
-from osaurus_nb.wire import FORMATS
 
 
 def backend(settings: Settings) -> Backend:
@@ -59,14 +59,14 @@ class ConfiguredSources:
 
     def _remote(self) -> dict[str, Adapter]:
         """Unchanged providers keep their adapter, and with it their list of models."""
-        spoken = [p for p in self._file.load() if p.enabled and p.format in FORMATS]
+        spoken = [p for p in self._file.load() if p.enabled and p.format in wire.FORMATS]
         return {p.slug: self._adapter(p) for p in spoken}
 
     def _adapter(self, provider: Provider) -> Adapter:
         known = self._adapters.get(provider.slug)
         if isinstance(known, RemoteAdapter) and known.settings == provider:
             return known
-        return RemoteAdapter(provider, FORMATS[provider.format], self._door, secret=self._secret(provider))
+        return RemoteAdapter(provider, wire.load(provider.format), self._door, secret=self._secret(provider))
 
     def _secret(self, provider: Provider) -> Callable[[], str | None]:
         variable = provider.key_variable

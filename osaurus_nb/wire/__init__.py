@@ -7,12 +7,19 @@ make us a server of a dialect, the last two its client. Encoders and decoders ar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from types import MappingProxyType
+from typing import cast
 
-from osaurus_nb.wire import openai_chat
 from osaurus_nb.wire._codec import Encoded, EventDecoder, EventEncoder, WireFormat
 
-#: Dialects by the name that provider settings use.
-FORMATS: Mapping[str, WireFormat] = MappingProxyType({"openai": openai_chat})
+#: The module of each dialect, by the name that provider settings use.
+FORMATS: Mapping[str, str] = MappingProxyType({"openai": "osaurus_nb.wire.openai_chat"})
 
-__all__ = ["FORMATS", "Encoded", "EventDecoder", "EventEncoder", "WireFormat"]
+
+def load(name: str) -> WireFormat:
+    """The dialect of this name. Each is imported when it is first spoken: nobody speaks all of them."""
+    return cast(WireFormat, import_module(FORMATS[name]))  # a module satisfies it by its functions
+
+
+__all__ = ["FORMATS", "Encoded", "EventDecoder", "EventEncoder", "WireFormat", "load"]
