@@ -260,6 +260,8 @@ def test_a_kernel_that_is_gone_is_told_and_the_question_comes_back(bare):
     expect(bare.locator(".osr-question")).to_have_text("Anyone there?")
     bare.clock.run_for(5000)
 
+    sent = bare.evaluate("() => model.sent.filter(({ kind }) => kind === 'ask').map(({ id }) => id)")
+    assert (len(sent), len(set(sent))) == (4, 1)  # tried again, as the same request
     expect(bare.get_by_role("alert")).to_contain_text("run this cell again")
     expect(box).to_have_value("Anyone there?")
     expect(bare.locator(".osr-question")).to_have_count(0)

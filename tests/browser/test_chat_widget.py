@@ -198,6 +198,19 @@ def test_stop_works_while_a_cell_is_busy(start, page):
     notebook.interrupt()
 
 
+def test_what_a_cell_asked_can_be_stopped_while_that_cell_runs(start, page):
+    """Whoever speaks first in a chat, the page or Python, the Stop button is heard at once."""
+    notebook = start("ask", "chat = chat_with(typed('word ' * 4000, 0.01)); chat", f"chat.ask('Talk'); {LONG_CELL}")
+    run_second_cell(page)
+    page.wait_for_selector(".osr-markdown p")
+
+    elapsed = page.evaluate(SINCE_CLICK)
+
+    assert elapsed < 200
+    expect(page.get_by_text("the cell ended")).to_have_count(0)
+    notebook.interrupt()
+
+
 def test_a_question_is_answered_while_a_cell_is_busy(start, page):
     """A long computation does not keep anyone from chatting."""
     notebook = start("busy", "chat_with(says('At ', 'once.'))", LONG_CELL)

@@ -226,6 +226,18 @@ async def test_the_picker_gets_models_and_reasons():
     assert [model["name"] for model in screen.sent[1]["groups"][0]["models"]] == ["scripted/m", "scripted/other"]
 
 
+async def test_a_request_that_comes_twice_is_done_once():
+    """A view repeats itself until it is heard; nobody is billed twice for that."""
+    session, screen, adapter = chat(says("Hi."))
+
+    for _ in range(3):
+        await session.handle({"kind": "ask", "id": "view-1", "text": "hello"})
+    await screen.until("idle")
+
+    assert len(adapter.requests) == 1
+    assert screen.kinds().count("heard") == 3
+
+
 async def test_odd_messages_are_ignored():
     """A view of another version, or a stranger on the comm, cannot break the chat."""
     session, screen, _ = chat(says("Hi."))

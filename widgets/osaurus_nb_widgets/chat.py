@@ -40,6 +40,10 @@ class Chat(anywidget.AnyWidget):
         super().__init__(selected_model=options.get("model") or client.model, layout=layout)
         self._session = Session(client.twin, self, options)
         self.on_msg(self._receive)
+        # ipykernel 7.4 sends what comes in to the shell that sent out last: after a cell that is the main one, which
+        # may be busy. Without the hook a message goes to the subshell that its header names.
+        if hasattr(self.comm, "_reply_subshell_for"):
+            self.comm._reply_subshell_for = None
 
     def ask(self, question: str) -> None:
         """Ask as if it was typed; returns at once."""

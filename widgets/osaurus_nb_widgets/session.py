@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -42,11 +43,12 @@ class Session:
         self._transcript = Transcript()
         self._writer: _Writer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._heard: deque[object] = deque(maxlen=256)
 
     async def handle(self, message: Mapping[str, Any]) -> None:
         """Do what a view asks for, and tell it that it was heard. A fault is shown, never lost."""
-        if "id" in message:
-            self._screen.send({"kind": "heard", "id": message["id"]})
+        if "id" in message and self._heard_before(message["id"]):
+            return
         try:
             match message:
                 case {"kind": "ask", "text": str(text)}:
@@ -65,6 +67,13 @@ class Session:
                     self._show()
         except Exception as exc:  # noqa: BLE001 - the edge of a callback: nobody above would see it
             self._screen.send({"kind": "problem", "text": describe(exc)})
+
+    def _heard_before(self, id: object) -> bool:
+        """A view sends a request again until it is heard, and the first copy may still arrive after the second."""
+        self._screen.send({"kind": "heard", "id": id})
+        known = id in self._heard
+        self._heard.append(id)
+        return known
 
     def ask(self, question: str) -> None:
         """Send the next question. While an answer is being written, that one is stopped first."""

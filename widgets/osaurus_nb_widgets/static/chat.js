@@ -673,7 +673,7 @@ class Picker {
 // ---------------------------------------------------------------------------------------------------- the view
 
 const EXAMPLES = ["Explain recursion in two sentences", "Write a Python function that reverses a string", "What can I ask you about?"];
-const HEARD_WITHIN = 4000; // ms; a kernel at work hears within 60
+const RESEND_AFTER = [250, 500, 1000, 2250]; // ms; a kernel at work hears within 60. The last one gives up.
 const UNHEARD =
   "The kernel has not answered. If a cell is running, wait for it; if the kernel was restarted, run this cell again.";
 
@@ -747,6 +747,7 @@ class ChatView {
     this.live = null; // what is newer than the saved transcript: messages from `keep` on
     this.bubbles = new Map();
     this.pending = new Map();
+    this.id = Math.random().toString(36).slice(2); // no secret: it tells requests of several views apart
     this.requests = 0;
     this.frame = 0;
     this.sticking = true;
@@ -920,19 +921,29 @@ class ChatView {
 
   // What goes to the kernel and comes from it
 
-  /** Send a request. A comm without a kernel swallows it, so its receipt is awaited. */
+  /**
+   * Send a request until it is heard. While a cell is busy, JupyterLab's way around it opens only a moment after the
+   * view did, and what was sent before waits for the cell; the kernel does a request once, however often it comes.
+   */
   ask(kind, content = {}, unheard = () => {}) {
-    const id = (this.requests += 1);
-    if (unheard) {
+    const id = `${this.id}-${(this.requests += 1)}`;
+    const request = { kind, id, ...content };
+    this.model.send(request);
+    const again = (delays) => {
+      const [delay, ...rest] = delays;
       const late = () => {
-        this.complain(UNHEARD);
-        unheard();
+        if (!rest.length) return this.giveUp(unheard);
+        this.model.send(request);
+        again(rest);
       };
-      this.pending.set(id, setTimeout(late, HEARD_WITHIN));
-      this.model.send({ kind, id, ...content });
-    } else {
-      this.model.send({ kind, ...content });
-    }
+      this.pending.set(id, setTimeout(late, delay));
+    };
+    if (unheard) again(RESEND_AFTER);
+  }
+
+  giveUp(unheard) {
+    this.complain(UNHEARD);
+    unheard();
   }
 
   take(content) {
