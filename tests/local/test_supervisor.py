@@ -129,7 +129,7 @@ async def test_a_model_that_cannot_be_loaded_is_not_tried_over_and_over(home: Pa
     with pytest.raises(LocalModelError) as caught:
         await supervisor.acquire(inspect(folder))
 
-    assert time.monotonic() - begun < 0.1
+    assert time.monotonic() - begun < 1
     assert caught.value.retry_after is not None
 
 

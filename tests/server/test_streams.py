@@ -168,7 +168,7 @@ def test_a_client_that_leaves_stops_the_model_at_once(server, adapter, model, st
     left = time.monotonic()
     wait_for(lambda: adapter.closed == 1)
 
-    assert time.monotonic() - left < 0.1
+    assert time.monotonic() - left < 1
     assert not server.service.active
     assert "Traceback" not in server.logs.getvalue()
     assert "Cannot send error" not in server.logs.getvalue()
