@@ -47,6 +47,7 @@ class Media:
     url: str | None = None
     filename: str | None = None
     detail: str | None = None
+    provider_metadata: Opaque | None = None
 
     def __repr__(self) -> str:
         size = f"{len(self.data)} bytes" if self.data is not None else "by URL"
@@ -73,6 +74,7 @@ class ToolResult:
     call_id: str
     parts: tuple[Text | Media, ...]
     is_error: bool = False
+    provider_metadata: Opaque | None = None
 
     def __repr__(self) -> str:
         return f"ToolResult({self.call_id!r}, {len(self.parts)} parts)"

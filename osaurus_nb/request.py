@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from osaurus_nb.messages import Message
+from osaurus_nb.messages import Message, Opaque
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 JsonObject = Mapping[str, Any]
@@ -20,6 +20,7 @@ class Tool:
     description: str = ""
     parameters: JsonObject = field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
+    provider_metadata: Opaque | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One question to one model or profile. `extra` holds the keys that no field above knows."""
+    """One question to one model or profile.
+
+    `extra` holds the keys that no field knows; `provider_metadata` those that mean something in one dialect alone.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -101,6 +105,7 @@ class ChatRequest:
     route: RouteOptions = RouteOptions()
     delivery: Delivery = Delivery()
     extra: JsonObject = field(default_factory=dict)
+    provider_metadata: Opaque | None = None
 
     def __repr__(self) -> str:
         return f"ChatRequest({self.model!r}, {len(self.messages)} messages, {len(self.tools)} tools)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from osaurus_nb.events import Answer, Event, Warned
@@ -13,10 +13,14 @@ from osaurus_nb.request import ChatRequest
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A body ready for the provider, and what it could not carry."""
+    """A body ready for the provider, what it could not carry, and headers that this one request needs.
+
+    Such a header, its name in lower case, wins over the one of `WireFormat.auth`.
+    """
 
     body: dict[str, Any]
     warnings: tuple[Warned, ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class EventEncoder(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, assert_never
 
 from osaurus_nb import events as ev
@@ -11,6 +10,7 @@ from osaurus_nb.errors import OsaurusError
 from osaurus_nb.messages import Reasoning, ToolCall
 from osaurus_nb.models import ModelCard, Usage
 from osaurus_nb.request import ChatRequest
+from osaurus_nb.wire._osaurus import Route, RouteEvent, about
 from osaurus_nb.wire._sse import DONE, frame
 
 
@@ -32,7 +32,7 @@ class ChatEncoder:
         self._tools: dict[tuple[int, int], int] = {}
         self._opened: set[int] = set()
         self._usage: Usage | None = None
-        self._route = _Route(id)
+        self._route = Route(id)
 
     def encode(self, event: ev.Event) -> bytes:
         match event:
@@ -76,7 +76,7 @@ class ChatEncoder:
             "osaurus": {**self._route.first(), **(self._route.last() or {})},
         }
 
-    def _note(self, event: ev.Substituted | ev.Started | ev.AttemptStarted | ev.AttemptFailed | ev.Warned) -> None:
+    def _note(self, event: RouteEvent) -> None:
         self._route.note(event)
         if isinstance(event, ev.Substituted):
             self._frame["model"] = event.answering
@@ -116,35 +116,6 @@ class ChatEncoder:
         return frame(chunk)
 
 
-class _Route:
-    """What the `osaurus` key says: who answered, after which attempts, with which warnings."""
-
-    def __init__(self, request_id: str) -> None:
-        self._head: dict[str, Any] = {"request_id": request_id}
-        self._attempts: list[dict[str, Any]] = []
-        self._warnings: list[dict[str, Any]] = []
-
-    def note(self, event: ev.Substituted | ev.Started | ev.AttemptStarted | ev.AttemptFailed | ev.Warned) -> None:
-        match event:
-            case ev.Started():
-                self._head |= {"provider": event.provider, "model": event.model}
-            case ev.Substituted():
-                self._head["substituted"] = {"asked": event.asked, "reason": event.reason}
-            case ev.AttemptStarted():
-                self._attempts.append({"number": event.number, "provider": event.provider, "model": event.model})
-            case ev.AttemptFailed():
-                row = {"number": event.number, "provider": event.provider, "model": event.model}
-                self._attempts.append(row | {"error": {"code": event.error.code, "message": event.error.message}})
-            case ev.Warned():
-                self._warnings.append({"code": event.code, "message": event.message, "param": event.param})
-
-    def first(self) -> dict[str, Any]:
-        return {**self._head, "attempts": list(self._attempts)}
-
-    def last(self) -> dict[str, Any] | None:
-        return {"warnings": list(self._warnings)} if self._warnings else None
-
-
 def encode_error(error: OsaurusError) -> dict[str, Any]:
     """The error object of the dialect; safe to show, as every error of ours is."""
     return {"error": {"message": error.message, "type": error.kind, "param": error.param, "code": error.code}}
@@ -157,14 +128,13 @@ def encode_models(cards: Iterable[ModelCard]) -> dict[str, Any]:
 
 def encode_model(card: ModelCard) -> dict[str, Any]:
     """`GET /v1/models/{id}`."""
-    extension = {
-        "context_length": card.context_length,
-        "endpoint": card.endpoint,
-        "size_bytes": card.size_bytes,
-        "capabilities": {key: value for key, value in asdict(card.capabilities).items() if value is not None} or None,
+    return {
+        "id": card.name,
+        "object": "model",
+        "created": card.created,
+        "owned_by": card.provider,
+        "osaurus": about(card),
     }
-    known = {key: value for key, value in extension.items() if value is not None}
-    return {"id": card.name, "object": "model", "created": card.created, "owned_by": card.provider, "osaurus": known}
 
 
 def _choice(at: int, choice: ev.Choice) -> dict[str, Any]:
