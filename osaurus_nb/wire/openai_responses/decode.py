@@ -1,0 +1,135 @@
+"""A provider's Responses stream, or its response object in one piece, becomes our events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic_core import from_json
+
+from osaurus_nb import events as ev
+from osaurus_nb.errors import BadAnswer, ProviderError
+from osaurus_nb.models import ModelCard
+from osaurus_nb.wire import _errors, _sse
+from osaurus_nb.wire.openai_responses._growing import Growing
+from osaurus_nb.wire.openai_responses.usage import read_usage
+
+_INCOMPLETE: Mapping[str, ev.FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+
+
+def event_decoder(card: ModelCard) -> ResponsesDecoder:
+    return ResponsesDecoder(card)
+
+
+class ResponsesDecoder:
+    """Reads one answer. `done` turns true at the terminal event: nothing after it counts."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self.done = False
+        self._card = card
+        self._reader = _sse.Reader()
+        self._json: bytearray | None = None  # a plain JSON body instead of events
+        self._sniffed = False
+        self._started = False
+        self._growing = Growing()
+
+    def feed(self, data: bytes) -> list[ev.Event]:
+        if not self._sniffed and not self._sniff(data):
+            return []
+        if self._json is not None:
+            self._json += data
+            if len(self._json) > _sse.MAX_LINE:
+                raise self._bad("sent an answer larger than 16 MiB")
+            return []
+        try:
+            events = self._reader.feed(data)
+        except _sse.LineTooLong:
+            raise self._bad("sent a line without end") from None
+        return [event for raw in events for event in self._event(raw)]
+
+    def close(self) -> list[ev.Event]:
+        if self._json is not None:
+            events = list(self._payload(self._parse(bytes(self._json))))
+        else:
+            events = [event for raw in self._reader.flush() for event in self._event(raw)]
+        if not self.done:
+            raise self._bad("ended without saying that it had finished" if self._started else "sent no answer")
+        return events
+
+    def _sniff(self, data: bytes) -> bool:
+        start = data.lstrip()[:1]
+        self._sniffed = bool(start)
+        if start == b"{":
+            self._json = bytearray()
+        elif start == b"<":
+            raise self._bad("sent a web page instead of an answer; check its base URL")
+        return self._sniffed
+
+    def _event(self, raw: _sse.ServerEvent) -> Iterator[ev.Event]:
+        data = raw.data.strip()
+        if not self.done and data and data != b"[DONE]":
+            yield from self._payload(self._parse(data))
+
+    def _parse(self, data: bytes) -> Mapping[str, Any]:
+        try:
+            payload = from_json(data)
+        except ValueError:
+            raise self._bad("sent something that is not JSON") from None
+        if not isinstance(payload, dict):
+            raise self._bad("sent JSON that is not an object")
+        return payload
+
+    def _payload(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
+        kind = payload.get("type")
+        if payload.get("error") or kind == "error":
+            raise self._told(payload)
+        if kind is None and payload.get("object") == "response":  # asked for a stream, it answered in one piece
+            kind = f"response.{payload.get('status')}"
+            payload = {"response": payload}
+        match kind:
+            case "response.created" | "response.in_progress" | "response.queued":
+                yield from self._start(_object(payload, "response"))
+            case "response.completed" | "response.incomplete":
+                yield from self._end(_object(payload, "response"), whole=kind == "response.completed")
+            case "response.failed":
+                raise self._told(_object(payload, "response"))
+            case "response.cancelled":
+                raise self._bad("cancelled its answer")
+            case str():
+                yield from self._growing.add(kind, payload)
+
+    def _start(self, response: Mapping[str, Any]) -> Iterator[ev.Event]:
+        """The name it gives itself; a gateway of our own names the provider behind it."""
+        if self._started:
+            return
+        self._started = True
+        extension = _object(response, "osaurus")
+        model = extension.get("model") or response.get("model") or self._card.id
+        id = response.get("id")
+        provider = str(extension.get("provider") or self._card.provider)
+        yield ev.Started(provider, str(model), id if isinstance(id, str) else None)
+
+    def _end(self, response: Mapping[str, Any], *, whole: bool) -> Iterator[ev.Event]:
+        yield from self._start(response)
+        output = response.get("output")
+        yield from self._growing.finish(output if isinstance(output, list) else [])
+        self.done = True
+        if usage := _object(response, "usage"):
+            yield ev.UsageReported(read_usage(usage))
+        yield ev.Finished(self._reason(response, whole=whole))
+
+    def _reason(self, response: Mapping[str, Any], *, whole: bool) -> ev.FinishReason:
+        if whole:
+            return "tool_calls" if self._growing.called else "stop"
+        return _INCOMPLETE.get(str(_object(response, "incomplete_details").get("reason")), "unknown")
+
+    def _told(self, payload: Mapping[str, Any]) -> ProviderError:
+        return _errors.in_band(payload, provider=self._card.provider, model=self._card.id)
+
+    def _bad(self, what: str) -> ProviderError:
+        return BadAnswer(f"{self._card.provider} {what}.", provider=self._card.provider, model=self._card.id)
+
+
+def _object(payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = payload.get(key)
+    return value if isinstance(value, Mapping) else {}
