@@ -52,8 +52,8 @@ _IN_BAND: tuple[tuple[tuple[str, ...], type[errors.ProviderError]], ...] = (
     (("insufficient_quota", "billing", "insufficient_funds"), errors.QuotaExhausted),
     (("rate_limit", "resource_exhausted", "429"), errors.RateLimited),
     (("overloaded", "unavailable", "503", "529"), errors.Unavailable),
-    (("authentication", "invalid_api_key", "unauthorized", "401"), errors.CredentialRejected),
-    (("model_not_found", "404"), errors.NotOffered),
+    (("authentication", "permission_error", "invalid_api_key", "unauthorized", "401"), errors.CredentialRejected),
+    (("model_not_found", "not_found_error", "404"), errors.NotOffered),
     (("timeout", "deadline", "504"), errors.TooSlow),
     (("invalid_request", "invalid_argument", "context_length", "400"), errors.Refused),
 )

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from osaurus_nb.events import Warned
-from osaurus_nb.messages import Opaque
+from osaurus_nb.messages import Opaque, Part, ToolResult
 from osaurus_nb.request import ChatRequest
 
 AS_SENT = "as_sent"
@@ -34,7 +34,7 @@ def keep(dialect: str, fields: Mapping[str, Any]) -> Opaque | None:
 def dropped(request: ChatRequest, dialect: str) -> tuple[Warned, ...]:
     """A warning for each place of a request that holds state of another dialect."""
     places = {
-        "messages": (part.provider_metadata for message in request.messages for part in message.parts),
+        "messages": (part.provider_metadata for message in request.messages for part in _flat(message.parts)),
         "tools": (tool.provider_metadata for tool in request.tools),
         "provider_metadata": iter((request.provider_metadata,)),
     }
@@ -58,8 +58,19 @@ def unseal(word: str) -> Opaque | None:
         metadata = json.loads(base64.urlsafe_b64decode(word.removeprefix(_SEAL)))
     except (ValueError, RecursionError):
         return None
-    fits = isinstance(metadata, dict) and all(isinstance(fields, dict) for fields in metadata.values())
-    return metadata if fits else None
+    return metadata if isinstance(metadata, dict) and all(map(_is_state, metadata.values())) else None
+
+
+def _is_state(fields: Any) -> bool:
+    """A stranger may write seals too, so that what would be sent word for word has no place in one."""
+    return isinstance(fields, dict) and AS_SENT not in fields
+
+
+def _flat(parts: Iterable[Part]) -> Iterator[Part]:
+    for part in parts:
+        yield part
+        if isinstance(part, ToolResult):
+            yield from part.parts
 
 
 def _foreign(metadata: Opaque | None, dialect: str) -> Iterator[str]:

@@ -1,0 +1,34 @@
+"""Anthropic Messages wire format, both versions. Pure: no I/O, no clock, no settings."""
+
+from osaurus_nb.wire.anthropic_messages._write import status
+from osaurus_nb.wire.anthropic_messages.decode import MessagesDecoder, event_decoder
+from osaurus_nb.wire.anthropic_messages.encode import (
+    PING,
+    MessagesEncoder,
+    encode_error,
+    encode_token_count,
+    event_encoder,
+)
+from osaurus_nb.wire.anthropic_messages.inbound import decode_count, decode_request
+from osaurus_nb.wire.anthropic_messages.listing import decode_models, encode_model, encode_models
+from osaurus_nb.wire.anthropic_messages.outbound import auth, encode_request, endpoint, models_path
+
+__all__ = [
+    "PING",
+    "MessagesDecoder",
+    "MessagesEncoder",
+    "auth",
+    "decode_count",
+    "decode_models",
+    "decode_request",
+    "encode_error",
+    "encode_model",
+    "encode_models",
+    "encode_request",
+    "encode_token_count",
+    "endpoint",
+    "event_decoder",
+    "event_encoder",
+    "models_path",
+    "status",
+]

@@ -1,0 +1,159 @@
+"""A caller's Messages body becomes a ChatRequest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from osaurus_nb import request as ask
+from osaurus_nb.errors import RequestError, Unsupported
+from osaurus_nb.messages import Message, Opaque, Text
+from osaurus_nb.wire._inbound import validate
+from osaurus_nb.wire._opaque import AS_SENT, keep
+from osaurus_nb.wire.anthropic_messages import _blocks, _thinking
+from osaurus_nb.wire.anthropic_messages import _schema as schema
+from osaurus_nb.wire.anthropic_messages._versions import HEADER, NAME, NEW, OLD
+
+_SAMPLING = ("temperature", "top_p", "top_k")
+_OURS_ALONE = (
+    "metadata",
+    "cache_control",
+    "service_tier",
+    "inference_geo",
+    "speed",
+    "diagnostics",
+    "context_management",
+    "user_profile_id",
+    "workspace_id",
+)
+
+
+def decode_request(body: bytes, *, version: str | None = None) -> ask.ChatRequest:
+    """Read a request body. Raises RequestError that names the field at fault, never its value.
+
+    `version` is the header `anthropic-version`; without it the older one counts.
+    """
+    return _request(validate(schema.MessagesBody, body), _known(version))
+
+
+def decode_count(body: bytes, *, version: str | None = None) -> ask.ChatRequest:
+    """Read a body of `count_tokens`, which need not say how long the answer may be."""
+    return _request(validate(schema.CountBody, body), _known(version))
+
+
+def _known(version: str | None) -> str:
+    if version not in (None, OLD, NEW):
+        raise RequestError(f"'{HEADER}' must be {OLD} or {NEW}.", param=HEADER)
+    return version or OLD
+
+
+def _request(body: schema.CountBody, version: str) -> ask.ChatRequest:
+    _check(body, version)
+    effort = body.output_config.effort if body.output_config else None
+    return ask.ChatRequest(
+        model=body.model,
+        messages=tuple(_messages(body, version)),
+        tools=tuple(_tool(tool, f"tools[{at}]") for at, tool in enumerate(body.tools or ())),
+        tool_choice=_tool_choice(body.tool_choice),
+        parallel_tool_calls=_parallel(body.tool_choice),
+        response_format=_response_format(body.output_config),
+        sampling=_sampling(body),
+        reasoning_effort=_thinking.read(_sent(body.thinking), effort),
+        route=_route(body),
+        delivery=ask.Delivery(bool(body.stream), include_usage=True),
+        extra=body.unknown(),
+        provider_metadata=_state(body),
+    )
+
+
+def _check(body: schema.CountBody, version: str) -> None:
+    """What the types alone do not say."""
+    for name in _SAMPLING:
+        if version == NEW and getattr(body, name) is not None:
+            raise RequestError(f"'{name}' is not taken by version {NEW}; leave it out.", param=name)
+    for name in ("container", "mcp_servers"):
+        if getattr(body, name):
+            raise Unsupported(f"'{name}' names what lives on Anthropic's own machines.", param=name)
+    if body.thinking is None or body.thinking.type != "enabled":
+        return
+    budget, field = body.thinking.budget_tokens, "thinking.budget_tokens"
+    if budget is None:
+        raise RequestError(f"'{field}' is required.", param=field)
+    if body.max_tokens is not None and budget >= body.max_tokens:
+        raise RequestError(f"'{field}' must be less than 'max_tokens'.", param=field)
+
+
+def _messages(body: schema.CountBody, version: str) -> Iterator[Message]:
+    if isinstance(body.system, str):
+        yield Message("system", (Text(body.system),))
+    elif body.system:
+        yield Message("system", tuple(_blocks.text(block) for block in body.system))
+    for at, message in enumerate(body.messages):
+        yield from _blocks.turn(message, f"messages[{at}]", strict=version == NEW)
+
+
+def _tool(body: schema.ToolBody | schema.ServerTool, where: str) -> ask.Tool:
+    if isinstance(body, schema.ServerTool):
+        raise Unsupported(
+            f"'{where}' is a tool of Anthropic's own, which no other model has. Send one with an 'input_schema'.",
+            param=f"{where}.type",
+        )
+    return ask.Tool(body.name, body.description or "", body.input_schema, body.strict, keep(NAME, body.unknown()))
+
+
+def _tool_choice(choice: schema.ToolChoiceBody | None) -> ask.ToolChoice | None:
+    if choice is None:
+        return None
+    match choice.type:
+        case "auto" | "none":
+            return choice.type
+        case "any":
+            return "required"
+        case "tool":
+            if choice.name is None:
+                raise RequestError("'tool_choice.name' is required.", param="tool_choice.name")
+            return ask.NamedTool(choice.name)
+
+
+def _parallel(choice: schema.ToolChoiceBody | None) -> bool | None:
+    disabled = choice.disable_parallel_tool_use if choice else None
+    return None if disabled is None else not disabled
+
+
+def _response_format(config: schema.OutputConfig | None) -> ask.ResponseFormat | None:
+    if config is None or config.format is None:
+        return None
+    return ask.ResponseFormat("json_schema", schema=config.format.schema_)
+
+
+def _sampling(body: schema.CountBody) -> ask.Sampling:
+    return ask.Sampling(
+        max_output_tokens=body.max_tokens,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        top_k=body.top_k,
+        stop=tuple(body.stop_sequences or ()),
+    )
+
+
+def _route(body: schema.CountBody) -> ask.RouteOptions:
+    return ask.RouteOptions(
+        fallbacks=tuple(body.fallbacks or ()),
+        deadline=body.deadline_ms / 1000 if body.deadline_ms is not None else None,
+        strict_params=bool(body.strict_params),
+    )
+
+
+def _state(body: schema.CountBody) -> Opaque | None:
+    """What only Anthropic understands, and the exact words behind our one word for effort."""
+    fields: dict[str, Any] = {name: getattr(body, name) for name in _OURS_ALONE}
+    if body.output_config is not None:
+        fields["output_config"] = body.output_config.unknown() or None
+    effort = body.output_config.effort if body.output_config else None
+    sent = {"thinking": _sent(body.thinking), "effort": effort}
+    fields[AS_SENT] = {key: value for key, value in sent.items() if value is not None} or None
+    return keep(NAME, fields)
+
+
+def _sent(thinking: schema.ThinkingBody | None) -> dict[str, Any] | None:
+    return None if thinking is None else thinking.model_dump(exclude_none=True)
