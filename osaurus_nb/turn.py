@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from osaurus_nb.errors import OsaurusError
-from osaurus_nb.events import Event, Failed, Fold, PartEnded, Warned, is_visible
+from osaurus_nb.events import Answer, Event, Failed, Fold, PartEnded, Warned, fold, is_visible
 from osaurus_nb.messages import Message, ToolCall
 from osaurus_nb.models import Timings, Usage
 from osaurus_nb.reply import Reply
@@ -30,13 +30,9 @@ class _Round:
         if isinstance(event, PartEnded):
             self.ended.add((event.choice, event.index))
 
-    def message(self) -> Message | None:
-        choices = self.fold.answer().choices
-        return choices[0].message if choices else None
-
     def calls(self) -> Sequence[ToolCall]:
         """The tool calls of the answer, if every one arrived whole: a cut one must never be run."""
-        message = self.message()
+        message = _message(self.fold.answer()) if self.ended else None
         calls = message.tool_calls if message is not None else ()
         return calls if len(calls) <= sum(1 for choice, _ in self.ended if choice == 0) else ()
 
@@ -110,11 +106,8 @@ class Turn:
     def reply(self) -> Reply:
         """What came so far."""
         answer = self._round.fold.answer()
-        message = self._round.message()
-        earlier = Fold()
-        for event in self._whole:
-            earlier.add(event)
-        before = earlier.answer()
+        message = _message(answer)
+        before = fold(self._whole)
         return Reply(
             text=answer.text,
             model=answer.model,
@@ -137,6 +130,10 @@ class Turn:
             return None
         total = (self._ended or time.monotonic()) - self._began
         return Timings(total, self._first - self._began if self._first else None)
+
+
+def _message(answer: Answer) -> Message | None:
+    return answer.choices[0].message if answer.choices else None
 
 
 def _sum(one: Usage | None, other: Usage | None) -> Usage | None:

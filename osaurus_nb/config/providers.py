@@ -24,11 +24,12 @@ from osaurus_nb.models import LOCAL
 
 #: Names that are ours and cannot be a provider's.
 RESERVED = frozenset({LOCAL, "osaurus"})
-#: The formats we speak, and what the app calls them.
-TYPES: Mapping[str, str] = {"openai": "openai"}
+#: The formats we speak, named as the app names them.
+TYPES = ("openai", "openResponses", "anthropic")
 #: Hosts and the environment variable in which their users keep the key.
 KEY_VARIABLES: Mapping[str, str] = {
     "api.openai.com": "OPENAI_API_KEY",
+    "api.anthropic.com": "ANTHROPIC_API_KEY",
     "api.x.ai": "XAI_API_KEY",
     "openrouter.ai": "OPENROUTER_API_KEY",
     "api.deepseek.com": "DEEPSEEK_API_KEY",
@@ -91,7 +92,7 @@ class ProviderFile:
             raise ConfigError("A provider needs a name, e.g. `osaurus-nb providers add lab --url http://host:8000/v1`.")
         if format not in TYPES:
             raise ConfigError(f"'{format}' is not a format we speak. Use one of: {', '.join(TYPES)}.")
-        row = {"id": str(uuid.uuid4()).upper(), "name": name.strip(), "providerType": TYPES[format], **_address(url)}
+        row = {"id": str(uuid.uuid4()).upper(), "name": name.strip(), "providerType": format, **_address(url)}
         row |= {"enabled": True, "autoConnect": True, "timeout": 60, "disableTimeout": False, "customHeaders": {}}
         row |= {"secretHeaderKeys": [], "manualModelIds": [], "authType": "apiKey" if key_env else "none"}
         with locked(self.path):

@@ -20,7 +20,7 @@ from osaurus_nb.ports import Attempt
 from osaurus_nb.providers.exchange import Refusal, exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor, status_error
 from osaurus_nb.request import ChatRequest
-from osaurus_nb.wire import WireFormat
+from osaurus_nb.wire import Encoded, WireFormat
 
 #: Seconds within which a provider must have listed its models.
 LIST_TIMEOUT = 30.0
@@ -62,7 +62,7 @@ class RemoteAdapter:
         for warning in encoded.warnings:
             yield warning
         key = self._key(card)
-        call, decoder = self._call(encoded.body, card, key, attempt), self._codec.event_decoder(card)
+        call, decoder = self._call(encoded, card, key, attempt), self._codec.event_decoder(card)
         answer = exchange(self._door, call, decoder, self._refusal(key, card), who=(self.provider, card.id))
         async with aclosing(answer) as events:
             async for event in events:
@@ -71,12 +71,12 @@ class RemoteAdapter:
     async def aclose(self) -> None:
         """The door belongs to the runtime and is closed there."""
 
-    def _call(self, body: Mapping[str, Any], card: ModelCard, key: str | None, attempt: Attempt) -> Call:
-        headers = {**self._headers(key), "content-type": "application/json"}
+    def _call(self, encoded: Encoded, card: ModelCard, key: str | None, attempt: Attempt) -> Call:
+        headers = {**self._headers(key), **encoded.headers, "content-type": "application/json"}
         return Call(
             self.settings.url + self._codec.endpoint(card),
             headers=headers,
-            content=json.dumps(body, separators=(",", ":")).encode(),
+            content=json.dumps(encoded.body, separators=(",", ":")).encode(),
             connect=attempt.timeouts.connect,
             read=self.settings.timeout,
             guard=_TYPED,

@@ -14,7 +14,13 @@ from typing import cast
 from osaurus_nb.wire._codec import Encoded, EventDecoder, EventEncoder, WireFormat
 
 #: The module of each dialect, by the name that provider settings use.
-FORMATS: Mapping[str, str] = MappingProxyType({"openai": "osaurus_nb.wire.openai_chat"})
+FORMATS: Mapping[str, str] = MappingProxyType(
+    {
+        "openai": "osaurus_nb.wire.openai_chat",
+        "openResponses": "osaurus_nb.wire.openai_responses",
+        "anthropic": "osaurus_nb.wire.anthropic_messages",
+    }
+)
 
 
 def load(name: str) -> WireFormat:

@@ -25,7 +25,7 @@ from tornado.web import HTTPError, stream_request_body
 
 from osaurus_nb.errors import AccessDenied, BodyTooLarge, Forbidden, OsaurusError
 from osaurus_nb.gateway.keys import IssuedKey, Scope
-from osaurus_nb_server.dialects import OPENAI_CHAT, Codec, Dialect
+from osaurus_nb_server.dialects import Codec, Dialect, spoken
 from osaurus_nb_server.handlers import faults
 from osaurus_nb_server.service import Service
 
@@ -45,9 +45,9 @@ class ApiHandler(APIHandler):
     #: What a key must open for this path; None lets anybody in.
     scope: ClassVar[Scope | None] = "models"
 
-    def initialize(self, service: Service, dialect: Dialect = OPENAI_CHAT) -> None:
+    def initialize(self, service: Service, dialect: Dialect | None = None) -> None:
         self.service = service
-        self.dialect = dialect
+        self.dialect = dialect or spoken(self.request.headers)
         self.codec: Codec
         self.key: IssuedKey | None = None
         self.body = bytearray()

@@ -66,7 +66,7 @@ class GenerateHandler(ApiHandler):
         self.request.connection.stream.close()  # type: ignore[union-attr]  # Jupyter serves HTTP/1 only
 
     async def _answer(self) -> None:
-        request = self.codec.decode_request(bytes(self.body))
+        request = self.dialect.decode(self.codec, bytes(self.body), self.request.headers)
         self.body = bytearray()
         route = Route(uuid.uuid4().hex, request.model)
         encoder = self.codec.event_encoder(request, id=route.request_id, created=int(time.time()))

@@ -104,7 +104,7 @@ class Outlet:
             self._wrote_at = now
         elif now >= self._wrote_at + self._ping_after:
             self._start()
-            self._handler.write(self._held + self._handler.dialect.ping)
+            self._handler.write(self._held + self._handler.codec.PING)
             self._held = b""
             self._handler.flush()
             self._wrote_at = now

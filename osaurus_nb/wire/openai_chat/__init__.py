@@ -1,11 +1,13 @@
 """OpenAI Chat Completions wire format. Pure: no I/O, no clock, no settings."""
 
+from osaurus_nb.wire._sse import PING
 from osaurus_nb.wire.openai_chat.decode import ChatDecoder, decode_models, event_decoder
 from osaurus_nb.wire.openai_chat.encode import ChatEncoder, encode_error, encode_model, encode_models, event_encoder
 from osaurus_nb.wire.openai_chat.inbound import decode_request
 from osaurus_nb.wire.openai_chat.outbound import auth, encode_request, endpoint, models_path
 
 __all__ = [
+    "PING",
     "ChatDecoder",
     "ChatEncoder",
     "auth",

@@ -3,6 +3,7 @@
 Beyond what every dialect provides, a server that keeps responses finds here what it needs to store and continue them.
 """
 
+from osaurus_nb.wire._sse import PING
 from osaurus_nb.wire.openai_chat import auth, decode_models, encode_error, encode_model, encode_models, models_path
 from osaurus_nb.wire.openai_responses._output import output_items
 from osaurus_nb.wire.openai_responses.decode import ResponsesDecoder, event_decoder
@@ -13,6 +14,7 @@ from osaurus_nb.wire.openai_responses.outbound import encode_request, endpoint
 from osaurus_nb.wire.openai_responses.usage import encode_input_tokens, read_usage
 
 __all__ = [
+    "PING",
     "ResponsesDecoder",
     "ResponsesEncoder",
     "Turn",

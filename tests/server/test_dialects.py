@@ -1,0 +1,136 @@
+"""The same models in other dialects: official SDKs, changed only in address and key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import anthropic
+import openai
+import pytest
+from anthropic import Anthropic
+from openai import OpenAI
+
+from osaurus_nb.errors import BadAnswer
+from osaurus_nb.events import Finished, PartEnded, TextDelta, ToolCallDelta, ToolCallStarted, UsageReported
+from osaurus_nb.models import Usage
+from osaurus_nb.testing.scripted import ScriptedAdapter, says
+
+QUESTION = [{"role": "user", "content": "Say hello."}]
+CALL = [
+    ToolCallStarted("call_1", "weather"),
+    ToolCallDelta('{"city"'),
+    ToolCallDelta(': "Paris"}'),
+    PartEnded(),
+    UsageReported(Usage(input_tokens=9, output_tokens=4)),
+    Finished("tool_calls"),
+]
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+@pytest.fixture
+def adapter() -> ScriptedAdapter:
+    cut = [TextDelta("half"), BadAnswer("cut", provider="scripted")]
+    return ScriptedAdapter({"good": [says("Hello", " there", ".")], "tools": [CALL], "cut": [cut]})
+
+
+@pytest.fixture
+def claude(server) -> Iterator[Anthropic]:
+    with Anthropic(base_url=server.url, api_key=server.key, max_retries=0, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture(params=[False, True], ids=["lenient", "strict"])
+def responses(server, request) -> Iterator[OpenAI]:
+    """The SDK, also with every answer checked against its own types."""
+    with OpenAI(
+        base_url=f"{server.url}/v1",
+        api_key=server.key,
+        max_retries=0,
+        timeout=20,
+        _strict_response_validation=request.param,
+    ) as client:
+        yield client
+
+
+def test_messages_answers_whole_and_streamed(claude):
+    """Anthropic's SDK gets text, usage and a stop reason, in one piece and as a stream."""
+    whole = claude.messages.create(model="good", max_tokens=50, messages=QUESTION)
+    with claude.messages.stream(model="good", max_tokens=50, messages=QUESTION) as stream:
+        streamed = "".join(stream.text_stream)
+        final = stream.get_final_message()
+
+    assert whole.content[0].text == streamed == "Hello there."
+    assert whole.stop_reason == final.stop_reason == "end_turn"
+    assert (final.usage.input_tokens, final.usage.output_tokens) == (3, 3)
+
+
+def test_messages_carries_tools_system_and_tuning(claude, adapter):
+    """A tool call arrives whole; system prompt, stop sequences and limits reach the model."""
+    tool = {"name": "weather", "input_schema": SCHEMA}
+
+    answer = claude.messages.create(
+        model="tools", max_tokens=50, messages=QUESTION, system="Be brief.", tools=[tool], stop_sequences=["x"]
+    )
+
+    assert answer.stop_reason == "tool_use"
+    assert answer.content[0].input == {"city": "Paris"}
+    request = adapter.requests[-1]
+    assert request.messages[0].role == "system"
+    assert (request.sampling.max_output_tokens, request.sampling.stop) == (50, ("x",))
+
+
+def test_messages_refuses_in_its_own_shape(claude, server):
+    """An unknown model, a wrong key and a missing field are Anthropic's own errors."""
+    with pytest.raises(anthropic.NotFoundError):
+        claude.messages.create(model="missing", max_tokens=5, messages=QUESTION)
+    with pytest.raises(anthropic.BadRequestError, match="max_tokens"):
+        claude.post("/v1/messages", cast_to=object, body={"model": "good", "messages": QUESTION})
+    stranger = Anthropic(base_url=server.url, api_key="wrong", max_retries=0)
+    with pytest.raises(anthropic.AuthenticationError):
+        stranger.messages.create(model="good", max_tokens=5, messages=QUESTION)
+
+
+def test_messages_tells_a_break_in_band(claude):
+    """After the first word the stream ends with an error event, never with an invented stop."""
+    with (
+        pytest.raises(anthropic.APIStatusError),
+        claude.messages.stream(model="cut", max_tokens=5, messages=QUESTION) as stream,
+    ):
+        "".join(stream.text_stream)
+
+
+def test_models_are_listed_for_whoever_asks(claude, server):
+    """The same path lists models in the shape of the SDK that asks."""
+    assert [model.id for model in claude.models.list()] == ["scripted/good", "scripted/tools", "scripted/cut"]
+    with OpenAI(base_url=f"{server.url}/v1", api_key=server.key) as client:
+        assert [model.id for model in client.models.list()] == ["scripted/good", "scripted/tools", "scripted/cut"]
+
+
+def test_responses_answers_whole_and_streamed(responses):
+    """OpenAI's Responses gets text and usage, in one piece and as typed events."""
+    whole = responses.responses.create(model="good", input="Say hello.")
+    with responses.responses.stream(model="good", input="Say hello.") as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+
+    assert whole.output_text == final.output_text == "Hello there."
+    assert whole.status == "completed"
+    assert whole.store is False
+    assert kinds[0] == "response.created"
+    assert kinds[-1] == "response.completed"
+    assert final.usage.total_tokens == 6
+
+
+def test_responses_carries_tools(responses):
+    """A function call is an item of its own, its arguments whole."""
+    tool = {"type": "function", "name": "weather", "parameters": SCHEMA, "strict": False}
+
+    answer = responses.responses.create(model="tools", input="Weather?", tools=[tool])
+
+    assert [(item.type, item.arguments) for item in answer.output] == [("function_call", '{"city": "Paris"}')]
+
+
+def test_responses_says_that_it_keeps_nothing(responses):
+    """Continuing a stored response is refused with the way out."""
+    with pytest.raises(openai.BadRequestError, match="keeps no responses"):
+        responses.responses.create(model="good", input="And?", previous_response_id="resp_1")
