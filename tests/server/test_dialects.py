@@ -10,9 +10,15 @@ import pytest
 from anthropic import Anthropic
 from openai import OpenAI
 
+from osaurus_nb import Client, Tool, wire
+from osaurus_nb.assembly import ConfiguredSources
+from osaurus_nb.config.paths import Paths
+from osaurus_nb.config.providers import ProviderFile
+from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import BadAnswer
 from osaurus_nb.events import Finished, PartEnded, TextDelta, ToolCallDelta, ToolCallStarted, UsageReported
 from osaurus_nb.models import Usage
+from osaurus_nb.runtime import Runtime
 from osaurus_nb.testing.scripted import ScriptedAdapter, says
 
 QUESTION = [{"role": "user", "content": "Say hello."}]
@@ -24,6 +30,8 @@ CALL = [
     UsageReported(Usage(input_tokens=9, output_tokens=4)),
     Finished("tool_calls"),
 ]
+#: Where each dialect's paths hang below our mount, if not at /v1.
+BASES: dict[str, str] = {}
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
@@ -134,3 +142,23 @@ def test_responses_says_that_it_keeps_nothing(responses):
     """Continuing a stored response is refused with the way out."""
     with pytest.raises(openai.BadRequestError, match="keeps no responses"):
         responses.responses.create(model="good", input="And?", previous_response_id="resp_1")
+
+
+@pytest.mark.parametrize("format", sorted(wire.FORMATS))
+def test_a_provider_of_any_dialect_can_be_asked(server, adapter, tmp_path, format):
+    """Our own server stands in for a provider of each dialect: text, system, tools and models come through."""
+    ProviderFile(Paths(tmp_path)).add(
+        "peer", f"{server.url}{BASES.get(format, '/v1')}", format=format, key_env="PEER_KEY"
+    )
+    sources = ConfiguredSources(Settings(Paths(tmp_path)), {"PEER_KEY": server.key})
+    with Client(model="peer/good", backend=Runtime(sources)) as client:
+        reply = client.chat("Say hello.", system="Be brief.", max_tokens=9)
+        called = client.chat("Weather?", model="peer/tools", tools=[Tool("weather", parameters=SCHEMA)])
+
+        assert "peer/scripted/good" in [card.name for card in client.models()]
+
+    assert (reply.text, reply.finish_reason) == ("Hello there.", "stop")
+    assert reply.usage is not None
+    assert (reply.usage.total_input, reply.usage.total_output) == (3, 3)
+    assert [message.role for message in adapter.requests[0].messages] == ["system", "user"]
+    assert called.tool_calls[0].arguments.replace(" ", "") == '{"city":"Paris"}'
