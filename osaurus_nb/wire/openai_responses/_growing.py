@@ -59,11 +59,11 @@ class Growing:
         if not self._items:
             for at, body in enumerate(final):
                 yield from self._done(at, body)
-        named = {body.get("id"): body for body in final if body.get("id")}
+        named = {id: body for body in final if (id := _string(body, "id"))}
         for key, item in list(self._items.items()):
             if item.done:
                 continue
-            if item.id in named:
+            if item.id is not None and item.id in named:
                 yield from self._done(key, named[item.id])
             elif item.kind != "function_call":
                 yield from (ev.PartEnded(part) for part in item.parts.values())
@@ -82,13 +82,17 @@ class Growing:
         if not isinstance(delta, str) or not delta:
             return
         item = self._items.setdefault(_key(payload), _Item("message", _string(payload, "item_id")))
+        if item.done or item.kind != "message":
+            return
         part = self._part(item, _content_index(payload))
         yield ev.TextDelta(delta, part, logprobs=read_logprobs(payload.get("logprobs")))
 
     def _arguments(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
         """Arguments of a call that nobody announced wait for its last event, which has them all."""
         item, delta = self._items.get(_key(payload)), payload.get("delta")
-        if item is not None and item.kind == "function_call" and isinstance(delta, str) and delta:
+        if item is None or item.done or item.kind != "function_call":
+            return
+        if isinstance(delta, str) and delta:
             item.wrote = True
             yield ev.ToolCallDelta(delta, item.parts[0])
 
@@ -97,6 +101,8 @@ class Growing:
         if not isinstance(delta, str) or not delta:
             return
         item = self._items.setdefault(_key(payload), _Item("reasoning", _string(payload, "item_id")))
+        if item.done or item.kind != "reasoning":
+            return
         if item.source not in ("", kind):  # it tells the same twice: as summary and in full
             return
         at = payload.get("summary_index")
@@ -119,14 +125,13 @@ class Growing:
                 yield from self._thought_done(item, body)
 
     def _message_done(self, item: _Item, body: Mapping[str, Any]) -> Iterator[ev.Event]:
-        phase = body.get("phase")
+        phase = _string(body, "phase")
         for at, content in enumerate(_rows(body, "content")):
             text = _string(content, "text") or _string(content, "refusal")
             if at not in item.parts and text:
                 yield ev.TextDelta(text, self._part(item, at), logprobs=read_logprobs(content.get("logprobs")))
             if at in item.parts:
-                annotations = content.get("annotations") or None
-                kept = keep(DIALECT, {"phase": phase, "annotations": annotations})
+                kept = keep(DIALECT, {"phase": phase, "annotations": _rows(content, "annotations") or None})
                 yield ev.PartEnded(item.parts.pop(at), provider_metadata=kept)
         yield from (ev.PartEnded(part) for part in item.parts.values())
 

@@ -100,7 +100,7 @@ class Output:
             case _Call() as call:
                 yield from call.end()
                 yield self._done(call.item)
-                yield from self._carry("call", event.provider_metadata)
+                yield from self._carry(event.provider_metadata, {OF: "call", "call_id": call.item["call_id"]})
 
     def _end_thought(self, part: _Thought, metadata: Opaque | None) -> Iterator[Payload]:
         part.note(metadata)
@@ -113,14 +113,14 @@ class Output:
             self._waiting.remove(message)
             message.item["status"] = status
             yield self._done(message.item)
-            yield from self._carry("text", message.metadata)
+            yield from self._carry(message.metadata, {OF: "text"})
 
-    def _carry(self, of: str, metadata: Opaque | None) -> Iterator[Payload]:
+    def _carry(self, metadata: Opaque | None, owner: dict[str, Any]) -> Iterator[Payload]:
         """State of a text or call, in an item of its own behind it: only reasoning items can hold any."""
         state = {name: fields for name, fields in (metadata or {}).items() if name != DIALECT}
         if state:
             carrier = _Thought(self._place("rs"))
-            carrier.item["encrypted_content"] = seal({**state, DIALECT: {OF: of}})
+            carrier.item["encrypted_content"] = seal({**state, DIALECT: owner})
             yield self._added(carrier.item)
             yield self._done(carrier.item)
 

@@ -15,7 +15,6 @@ from osaurus_nb.wire.openai_responses import _schema as schema
 from osaurus_nb.wire.openai_responses._names import DIALECT, OF, SUMMARY
 
 P = TypeVar("P", bound=Part)
-_SEALED_KINDS: Mapping[str, type[Text] | type[ToolCall]] = {"text": Text, "call": ToolCall}
 
 
 def items_to_messages(items: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
@@ -88,13 +87,17 @@ class _Turns:
         state = unseal(item.encrypted_content) if item.encrypted_content else None
         if state is None:
             self._parts.append(Reasoning(_thinking(item), _kept(item)))
-            return
-        kind = _SEALED_KINDS.get(str(own(state, DIALECT).get(OF)))
-        state = {name: fields for name, fields in state.items() if name != DIALECT or kind is None}
-        if kind is None:
+        elif OF in (owner := own(state, DIALECT)):
+            self._give_back(owner, {name: fields for name, fields in state.items() if name != DIALECT})
+        else:
             self._parts.append(Reasoning(_thinking(item), state))
-        elif self._parts and isinstance(last := self._parts[-1], kind):
-            self._parts[-1] = _with(last, state)
+
+    def _give_back(self, owner: Mapping[str, Any], state: Opaque) -> None:
+        """State of a text or call that stood in an item of its own. Without its owner it means nothing."""
+        for at, part in reversed(list(enumerate(self._parts))):
+            if isinstance(part, Text) if owner[OF] == "text" else _is_call(part, owner.get("call_id")):
+                self._parts[at] = _with(part, state)
+                return
 
     def _compaction(self, item: schema.CompactionItem) -> None:
         summary = own(unseal(item.encrypted_content), DIALECT).get(SUMMARY)
@@ -103,6 +106,10 @@ class _Turns:
             return
         fields = {"type": item.type, "id": item.id, "encrypted_content": item.encrypted_content}
         self._parts.append(Reasoning("", keep(DIALECT, fields)))
+
+
+def _is_call(part: Part, id: Any) -> bool:
+    return isinstance(part, ToolCall) and part.id == id
 
 
 def _thinking(item: schema.ReasoningItem) -> str:
