@@ -97,6 +97,7 @@ def test_null_means_absent() -> None:
         ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "thinking.budget_tokens"),
         ({"temperature": 1.5}, "temperature"),
         ({"stream": "yes"}, "stream"),
+        ({"fallbacks": {"a": 1}}, "fallbacks"),
         ({"output_config": {"format": {"type": "json_schema"}}}, "output_config.format.schema"),
     ],
 )
@@ -186,6 +187,8 @@ def test_an_unknown_version_is_refused() -> None:
         ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools[0].type"),
         ({"mcp_servers": [{"type": "url"}]}, "mcp_servers"),
         ({"container": "c_1"}, "container"),
+        ({"thread": {"type": "continue", "previous_message_id": "m"}}, "thread"),
+        ({"compaction": {"type": "summarize"}}, "compaction"),
         ({"messages": said({"type": "server_tool_use", "id": "1"}, role="assistant")}, "messages[0].content[0]"),
         (
             {"messages": said({"type": "tool_result", "tool_use_id": "1", "content": [{"type": "tool_reference"}]})},

@@ -226,6 +226,7 @@ ODDITIES = {
     "thinking": {"type": "enabled", "budget_tokens": 5000, "display": "omitted"},
     "output_config": {"effort": "max", "task_budget": {"tokens": 1}},
     "novelty": [1],
+    "fallbacks": [{"model": "other"}],
     "tools": [
         {"name": "f", "input_schema": {"type": "object"}, "cache_control": {"type": "ephemeral"}, "defer_loading": True}
     ],

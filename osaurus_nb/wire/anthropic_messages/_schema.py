@@ -123,6 +123,7 @@ SERVER_BLOCKS = frozenset(
         "mcp_tool_result",
         "container_upload",
         "compaction",
+        "fallback",
     }
 )
 
@@ -261,11 +262,15 @@ class CountBody(Open):
     context_management: dict[str, Any] | None = None
     user_profile_id: str | None = None
     workspace_id: str | None = None
+    billing_policy: Any = None
+    fallback_credit_token: Any = None
     # State and tools on Anthropic's own machines.
     container: Any = None
     mcp_servers: list[Any] | None = None
-    # Keys of ours.
-    fallbacks: list[str] | None = None
+    thread: dict[str, Any] | None = None
+    compaction: dict[str, Any] | None = None
+    # Keys of ours. The vendor has fallbacks too, but not as a list of names.
+    fallbacks: Any = None
     deadline_ms: int | None = Field(default=None, gt=0)
     strict_params: bool | None = None
 

@@ -130,8 +130,7 @@ def status(error: OsaurusError) -> int:
 
 def error(error: OsaurusError, *, request_id: str | None) -> dict[str, Any]:
     kind = _KINDS.get(error.status, "api_error")
-    return {
-        "type": "error",
-        "error": {"type": kind, "message": error.message, "param": error.param, "code": error.code},
-        "request_id": request_id,
-    }
+    body: dict[str, Any] = {"type": kind, "message": error.message, "param": error.param, "code": error.code}
+    if error.param == "thread":  # with these words the SDK sends the whole conversation instead (seen 2026-11)
+        body["details"] = {"error_code": "thread_unsupported_request"}
+    return {"type": "error", "error": body, "request_id": request_id}

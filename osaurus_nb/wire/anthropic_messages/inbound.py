@@ -25,7 +25,10 @@ _OURS_ALONE = (
     "context_management",
     "user_profile_id",
     "workspace_id",
+    "billing_policy",
+    "fallback_credit_token",
 )
+_THEIR_MACHINES = ("container", "mcp_servers", "thread", "compaction")
 
 
 def decode_request(body: bytes, *, version: str | None = None) -> ask.ChatRequest:
@@ -71,7 +74,7 @@ def _check(body: schema.CountBody, version: str) -> None:
     for name in _SAMPLING:
         if version == NEW and getattr(body, name) is not None:
             raise RequestError(f"'{name}' is not taken by version {NEW}; leave it out.", param=name)
-    for name in ("container", "mcp_servers"):
+    for name in _THEIR_MACHINES:
         if getattr(body, name):
             raise Unsupported(f"'{name}' names what lives on Anthropic's own machines.", param=name)
     if body.thinking is None or body.thinking.type != "enabled":
@@ -138,15 +141,23 @@ def _sampling(body: schema.CountBody) -> ask.Sampling:
 
 def _route(body: schema.CountBody) -> ask.RouteOptions:
     return ask.RouteOptions(
-        fallbacks=tuple(body.fallbacks or ()),
+        fallbacks=tuple(body.fallbacks) if _are_names(body.fallbacks) else (),
         deadline=body.deadline_ms / 1000 if body.deadline_ms is not None else None,
         strict_params=bool(body.strict_params),
     )
 
 
+def _are_names(fallbacks: Any) -> bool:
+    """Ours are names. The vendor's own are objects or a word, for its refusals alone, and go to nobody else."""
+    if not isinstance(fallbacks, list | str | None):
+        raise RequestError("'fallbacks' must be an array of model names.", param="fallbacks")
+    return isinstance(fallbacks, list) and all(isinstance(name, str) for name in fallbacks)
+
+
 def _state(body: schema.CountBody) -> Opaque | None:
     """What only Anthropic understands, and the exact words behind our one word for effort."""
     fields: dict[str, Any] = {name: getattr(body, name) for name in _OURS_ALONE}
+    fields["fallbacks"] = None if _are_names(body.fallbacks) else body.fallbacks
     if body.output_config is not None:
         fields["output_config"] = body.output_config.unknown() or None
     effort = body.output_config.effort if body.output_config else None
