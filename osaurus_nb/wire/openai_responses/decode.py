@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic_core import from_json
-
 from osaurus_nb import events as ev
-from osaurus_nb.errors import BadAnswer, ProviderError
+from osaurus_nb.errors import ProviderError
 from osaurus_nb.models import ModelCard
-from osaurus_nb.wire import _errors, _sse
+from osaurus_nb.wire import _errors
+from osaurus_nb.wire._payloads import Payloads
 from osaurus_nb.wire.openai_responses._growing import Growing
 from osaurus_nb.wire.openai_responses.usage import read_usage
 
@@ -27,59 +26,23 @@ class ResponsesDecoder:
     def __init__(self, card: ModelCard) -> None:
         self.done = False
         self._card = card
-        self._reader = _sse.Reader()
-        self._json: bytearray | None = None  # a plain JSON body instead of events
-        self._sniffed = False
+        self._payloads = Payloads(card)
         self._started = False
         self._growing = Growing()
 
     def feed(self, data: bytes) -> list[ev.Event]:
-        if not self._sniffed and not self._sniff(data):
-            return []
-        if self._json is not None:
-            self._json += data
-            if len(self._json) > _sse.MAX_LINE:
-                raise self._bad("sent an answer larger than 16 MiB")
-            return []
-        try:
-            events = self._reader.feed(data)
-        except _sse.LineTooLong:
-            raise self._bad("sent a line without end") from None
-        return [event for raw in events for event in self._event(raw)]
+        return [event for payload in self._payloads.feed(data) for event in self._payload(payload)]
 
     def close(self) -> list[ev.Event]:
-        if self._json is not None:
-            events = list(self._payload(self._parse(bytes(self._json))))
-        else:
-            events = [event for raw in self._reader.flush() for event in self._event(raw)]
+        events = [event for payload in self._payloads.close() for event in self._payload(payload)]
         if not self.done:
-            raise self._bad("ended without saying that it had finished" if self._started else "sent no answer")
+            what = "ended without saying that it had finished" if self._started else "sent no answer"
+            raise self._payloads.bad(what)
         return events
 
-    def _sniff(self, data: bytes) -> bool:
-        start = data.lstrip()[:1]
-        self._sniffed = bool(start)
-        if start == b"{":
-            self._json = bytearray()
-        elif start == b"<":
-            raise self._bad("sent a web page instead of an answer; check its base URL")
-        return self._sniffed
-
-    def _event(self, raw: _sse.ServerEvent) -> Iterator[ev.Event]:
-        data = raw.data.strip()
-        if not self.done and data and data != b"[DONE]":
-            yield from self._payload(self._parse(data))
-
-    def _parse(self, data: bytes) -> Mapping[str, Any]:
-        try:
-            payload = from_json(data)
-        except ValueError:
-            raise self._bad("sent something that is not JSON") from None
-        if not isinstance(payload, dict):
-            raise self._bad("sent JSON that is not an object")
-        return payload
-
     def _payload(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
+        if self.done:
+            return
         kind = payload.get("type")
         if payload.get("error") or kind == "error":
             raise self._told(payload)
@@ -94,7 +57,7 @@ class ResponsesDecoder:
             case "response.failed":
                 raise self._told(_object(payload, "response"))
             case "response.cancelled":
-                raise self._bad("cancelled its answer")
+                raise self._payloads.bad("cancelled its answer")
             case str():
                 yield from self._growing.add(kind, payload)
 
@@ -125,9 +88,6 @@ class ResponsesDecoder:
 
     def _told(self, payload: Mapping[str, Any]) -> ProviderError:
         return _errors.in_band(payload, provider=self._card.provider, model=self._card.id)
-
-    def _bad(self, what: str) -> ProviderError:
-        return BadAnswer(f"{self._card.provider} {what}.", provider=self._card.provider, model=self._card.id)
 
 
 def _object(payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
