@@ -70,6 +70,22 @@ def test_reasoners_are_known_by_data(model: str) -> None:
     assert quirks(model) == {"reasoner"}
 
 
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        ("claude-3-5-sonnet-20241022", {"budget_thinking"}),
+        ("claude-sonnet-4-20250514", {"budget_thinking"}),
+        ("claude-opus-4-5-20251101", {"budget_thinking"}),
+        ("claude-opus-4-6", set()),
+        ("claude-opus-4-7", {"default_sampling"}),
+        ("anthropic/claude-sonnet-5", {"default_sampling"}),
+    ],
+)
+def test_generations_of_claude_are_told_apart(model: str, found: set[str]) -> None:
+    """How it thinks and what sampling it takes depends on its generation."""
+    assert quirks(model) == found
+
+
 @pytest.mark.parametrize("model", ["gpt-4o", "llama-3", "olmo-2", "gpt-oss-20b", "o", "demo1"])
 def test_other_models_have_none(model: str) -> None:
     """A name that only looks alike has no quirk."""

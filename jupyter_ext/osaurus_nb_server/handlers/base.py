@@ -76,12 +76,13 @@ class ApiHandler(APIHandler):
         """Every error in the caller's dialect, also those that tornado and Jupyter raise."""
         exc_info = kwargs.get("exc_info")
         error = faults.from_exception(status_code, exc_info[1] if exc_info else None)
-        self.set_status(error.status)
+        codec = self.dialect.codec()
+        self.set_status(codec.status(error))
         for name, value in faults.headers(error):
             self.set_header(name, value)
         if not self._accepts_body:  # tornado closes rather than read the rest: the client must not ask here again
             self.set_header("Connection", "close")
-        self.finish(json.dumps(self.dialect.codec().encode_error(error)))
+        self.finish(json.dumps(codec.encode_error(error)))
 
     @allow_unauthenticated
     def options(self, *_: str) -> None:

@@ -2,7 +2,14 @@
 
 from osaurus_nb.wire._sse import PING
 from osaurus_nb.wire.openai_chat.decode import ChatDecoder, decode_models, event_decoder
-from osaurus_nb.wire.openai_chat.encode import ChatEncoder, encode_error, encode_model, encode_models, event_encoder
+from osaurus_nb.wire.openai_chat.encode import (
+    ChatEncoder,
+    encode_error,
+    encode_model,
+    encode_models,
+    event_encoder,
+    status,
+)
 from osaurus_nb.wire.openai_chat.inbound import decode_request
 from osaurus_nb.wire.openai_chat.outbound import auth, encode_request, endpoint, models_path
 
@@ -21,4 +28,5 @@ __all__ = [
     "event_decoder",
     "event_encoder",
     "models_path",
+    "status",
 ]

@@ -116,6 +116,11 @@ class ChatEncoder:
         return frame(chunk)
 
 
+def status(error: OsaurusError) -> int:
+    """The HTTP status of an error in this dialect."""
+    return error.status
+
+
 def encode_error(error: OsaurusError) -> dict[str, Any]:
     """The error object of the dialect; safe to show, as every error of ours is."""
     return {"error": {"message": error.message, "type": error.kind, "param": error.param, "code": error.code}}

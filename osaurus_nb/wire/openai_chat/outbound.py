@@ -11,8 +11,11 @@ from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Warned
 from osaurus_nb.messages import Media, Message, Text, ToolCall, ToolResult
 from osaurus_nb.models import ModelCard
+from osaurus_nb.wire import _opaque
 from osaurus_nb.wire._codec import Encoded
 
+#: The name under which the dialect keeps what only it understands.
+DIALECT = "openai"
 #: A card with this quirk takes `max_completion_tokens` and only default sampling (o-series, gpt-5 and later).
 REASONER = "reasoner"
 
@@ -33,7 +36,7 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     """The body to send, always streaming and with usage. Keys we do not know go along as they came."""
     sampling, warnings = _sampling(request.sampling, card)
     body: dict[str, Any] = {
-        **request.extra,
+        **{key: value for key, value in request.extra.items() if (key, value) != ("store", False)},  # what it means anyway
         "model": card.id,
         "messages": [body for message in request.messages for body in _messages(message)],
         "stream": True,
@@ -45,7 +48,7 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
         body["response_format"] = _response_format(request.response_format)
     if request.reasoning_effort is not None:
         body["reasoning_effort"] = request.reasoning_effort
-    return Encoded(body, warnings)
+    return Encoded(body, (*warnings, *_opaque.dropped(request, DIALECT)))
 
 
 def _messages(message: Message) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,15 @@ Beyond what every dialect provides, a server that keeps responses finds here wha
 """
 
 from osaurus_nb.wire._sse import PING
-from osaurus_nb.wire.openai_chat import auth, decode_models, encode_error, encode_model, encode_models, models_path
+from osaurus_nb.wire.openai_chat import (
+    auth,
+    decode_models,
+    encode_error,
+    encode_model,
+    encode_models,
+    models_path,
+    status,
+)
 from osaurus_nb.wire.openai_responses._output import output_items
 from osaurus_nb.wire.openai_responses.decode import ResponsesDecoder, event_decoder
 from osaurus_nb.wire.openai_responses.encode import ResponsesEncoder, compaction_body, event_encoder, response_body
@@ -36,4 +44,5 @@ __all__ = [
     "output_items",
     "read_usage",
     "response_body",
+    "status",
 ]
