@@ -36,7 +36,7 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     """The body to send, always streaming and with usage. Keys we do not know go along as they came."""
     sampling, warnings = _sampling(request.sampling, card)
     body: dict[str, Any] = {
-        **{key: value for key, value in request.extra.items() if (key, value) != ("store", False)},  # what it means anyway
+        **_extra(request),
         "model": card.id,
         "messages": [body for message in request.messages for body in _messages(message)],
         "stream": True,
@@ -49,6 +49,11 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     if request.reasoning_effort is not None:
         body["reasoning_effort"] = request.reasoning_effort
     return Encoded(body, (*warnings, *_opaque.dropped(request, DIALECT)))
+
+
+def _extra(request: ask.ChatRequest) -> dict[str, Any]:
+    """Keys that no field of ours knows. Not storing is what Chat does unasked, and some servers refuse the word."""
+    return {key: value for key, value in request.extra.items() if (key, value) != ("store", False)}
 
 
 def _messages(message: Message) -> Iterator[dict[str, Any]]:
