@@ -20,11 +20,13 @@ class _Camel(Open):
 class Blob(_Camel):
     mime_type: str | None = None
     data: str
+    display_name: str | None = None
 
 
 class FileData(_Camel):
     mime_type: str | None = None
     file_uri: str
+    display_name: str | None = None
 
 
 class FunctionCall(_Camel):

@@ -32,12 +32,14 @@ _TAKEN = frozenset(
 _DEFINITIONS = ("$defs", "definitions")
 #: Keywords that only describe a schema to people and validators: leaving them out changes nothing.
 _SILENT = frozenset({"$schema", "$id", "$comment", *_DEFINITIONS})
-#: A schema nested deeper than this is no schema but recursion.
-_MAX_DEPTH = 32
+#: So many `$ref` are written out in one schema; a handful of them can spell out millions.
+_MAX_REFS = 500
 
 
-def from_subset(schema: Mapping[str, Any]) -> dict[str, Any]:
+def from_subset(schema: Any) -> dict[str, Any]:
     """JSON Schema from the subset: types in lower case, counts as numbers, `nullable` as a type."""
+    if not isinstance(schema, Mapping):  # `true` is a schema too
+        return {}
     made = _nested(schema, from_subset)
     for key in _COUNTS:
         if isinstance(count := made.get(key), str) and count.isdigit():
@@ -54,87 +56,98 @@ def from_subset(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def to_subset(schema: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The subset of a JSON Schema, `$ref` written out, and the keywords that it has no place for."""
-    lost: dict[str, None] = {}
-    made = _Subset(schema, lost).of(schema, 0)
-    return made, tuple(lost)
+    subset = _Subset(schema)
+    return subset.of(schema), tuple(subset.lost)
 
 
 class _Subset:
     """Writes one schema; `lost` collects keywords in the order in which they were met."""
 
-    def __init__(self, root: Mapping[str, Any], lost: dict[str, None]) -> None:
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self.lost: dict[str, None] = {}
         self._root = root
-        self._lost = lost
+        self._refs = 0
 
-    def of(self, schema: Any, depth: int) -> dict[str, Any]:
-        schema = self._resolved(schema, depth)
-        made = _nested(schema, lambda inner: self.of(inner, depth + 1))
-        _merge_single(made)
-        self._types(made)
+    def of(self, schema: Any, within: tuple[str, ...] = ()) -> dict[str, Any]:
+        """`within` are the references that are being written out: one inside itself has no end."""
+        if not isinstance(schema, Mapping):
+            return {}
+        schema, within = self._resolved(schema, within)
+        made = _nested(schema, lambda inner: self.of(inner, within))
+        self._words(made)
+        _without_null(made)
         for key in [key for key in made if key not in _TAKEN]:
             if key not in _SILENT and not (key == "additionalProperties" and made[key] is True):
-                self._lost[key] = None
+                self.lost[key] = None
             del made[key]
         return made
 
-    def _resolved(self, schema: Any, depth: int) -> dict[str, Any]:
-        if not isinstance(schema, Mapping):  # `true` and `false` are schemas too
-            return {}
-        if "$ref" not in schema:
-            return dict(schema)
-        target = self._target(schema["$ref"]) if depth < _MAX_DEPTH else None
-        rest = {key: value for key, value in schema.items() if key != "$ref"}
-        if target is None:
-            self._lost["$ref"] = None
-            return rest
-        return {**self._resolved(target, depth + 1), **rest}
+    def _resolved(self, schema: Mapping[str, Any], within: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        made = dict(schema)
+        while "$ref" in made or len(made.get("allOf") or ()) == 1:
+            if "$ref" in made:
+                ref = str(made.pop("$ref"))
+                inner = self._target(ref) if ref not in within and self._refs < _MAX_REFS else None
+                within, self._refs = (*within, ref), self._refs + 1
+                if inner is None:
+                    self.lost["$ref"] = None
+            else:  # how some tools put a description beside a `$ref`
+                inner = made.pop("allOf")[0]
+            made = {**(inner if isinstance(inner, Mapping) else {}), **made}
+        return made, within
 
-    def _target(self, ref: Any) -> Any:
+    def _target(self, ref: str) -> Any:
         for place in _DEFINITIONS:
             prefix = f"#/{place}/"
-            if isinstance(ref, str) and ref.startswith(prefix):
+            if ref.startswith(prefix):
                 return (self._root.get(place) or {}).get(ref.removeprefix(prefix))
         return None
 
-    def _types(self, made: dict[str, Any]) -> None:
+    def _words(self, made: dict[str, Any]) -> None:
+        """Types and values as the subset spells them: one type in upper case, values of an enum as strings."""
         kinds = made.get("type")
         if isinstance(kinds, list):
-            named = [kind for kind in kinds if kind != "null"]
+            made.update({"anyOf": [{"type": str(kind).upper()} for kind in kinds]})
             del made["type"]
-            if len(named) < len(kinds):
-                made["nullable"] = True
-            if len(named) == 1:
-                made["type"] = named[0]
-            elif named:
-                made["anyOf"] = [{"type": str(kind).upper()} for kind in named]
-        if isinstance(made.get("type"), str):
-            made["type"] = made["type"].upper()
-        if "const" in made and isinstance(made["const"], str):
+        elif isinstance(kinds, str):
+            made["type"] = kinds.upper()
+        if isinstance(made.get("const"), str):
             made["enum"] = [made.pop("const")]
             made.setdefault("type", "STRING")
         if "enum" in made and not all(isinstance(value, str) for value in made["enum"]):
-            self._lost["enum"] = None  # the subset's values are strings
+            self.lost["enum"] = None
             del made["enum"]
 
 
 def _nested(schema: Mapping[str, Any], change: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
     """A copy whose inner schemas are changed; names of properties are not keywords."""
     made = dict(schema)
-    if isinstance(made.get("properties"), Mapping):
-        made["properties"] = {name: change(inner) for name, inner in made["properties"].items()}
+    if "oneOf" in made and "anyOf" not in made:
+        made["anyOf"] = made.pop("oneOf")
+    for key in ("properties", "$defs"):
+        if isinstance(made.get(key), Mapping):
+            made[key] = {name: change(inner) for name, inner in made[key].items()}
     for key in ("items", "additionalProperties"):
         if isinstance(made.get(key), Mapping):
             made[key] = change(made[key])
-    if "oneOf" in made and "anyOf" not in made:
-        made["anyOf"] = made.pop("oneOf")
     for key in ("anyOf", "prefixItems"):
         if isinstance(made.get(key), list):
             made[key] = [change(inner) for inner in made[key]]
     return made
 
 
-def _merge_single(made: dict[str, Any]) -> None:
-    """`allOf` with one member is how tools describe a `$ref`; more than one has no place in the subset."""
+def _without_null(made: dict[str, Any]) -> None:
+    """The subset has no type of nothing; it says `nullable`."""
+    members = made.get("anyOf")
+    if not isinstance(members, list) or not any(member.get("type") == "NULL" for member in members):
+        return
+    rest = [member for member in members if member.get("type") != "NULL"]
+    made["nullable"] = True
+    if len(rest) > 1:
+        made["anyOf"] = rest
+    else:
+        del made["anyOf"]
+        made.update({key: value for member in rest for key, value in member.items() if key not in made})
 
 
 def _allow_null(made: dict[str, Any]) -> None:

@@ -26,7 +26,8 @@ def read(config: Mapping[str, Any]) -> Effort | None:
         return _WORDS[level.upper()]
     if not isinstance(budget, int) or budget < 0:
         return None
-    return next((word for word, size in reversed(_BUDGETS.items()) if budget >= size), "minimal") if budget else "none"
+    fitting: list[Effort] = [word for word, size in _BUDGETS.items() if size <= max(budget, _BUDGETS["minimal"])]
+    return fitting[-1] if budget else "none"
 
 
 def write(effort: Effort, card: ModelCard) -> tuple[dict[str, Any] | None, tuple[Warned, ...]]:

@@ -1,0 +1,186 @@
+"""A ChatRequest becomes a generateContent body for a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from osaurus_nb import request as ask
+from osaurus_nb.events import Warned
+from osaurus_nb.models import ModelCard
+from osaurus_nb.wire import _opaque
+from osaurus_nb.wire._codec import Encoded
+from osaurus_nb.wire.google_generate import _contents, _schemas, _thinking
+from osaurus_nb.wire.google_generate._names import NAME, SCHEMA_SUBSET
+
+
+def endpoint(card: ModelCard) -> str:
+    """Tuned models have a folder of their own."""
+    path = card.id if card.id.startswith(("models/", "tunedModels/")) else f"models/{card.id}"
+    return f"/{quote(path, safe='/:@')}:streamGenerateContent?alt=sse"
+
+
+def models_path() -> str:
+    return "/models?pageSize=1000"  # without a size it lists 50
+
+
+def auth(key: str | None) -> dict[str, str]:
+    return {"x-goog-api-key": key} if key else {}
+
+
+def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
+    """The body to send; that it streams, and which model it asks, stands in the address."""
+    state = _opaque.own(request.provider_metadata, NAME)
+    system, contents, moved = _contents.encode(request.messages, card)
+    tools, loosened = _tools(request, card)
+    config, tuned = _config(request, card, state)
+    extra, unknown = _extra(request.extra)
+    body: dict[str, Any] = {
+        **extra,
+        **{key: state[key] for key in ("safetySettings", "labels", "serviceTier") if key in state},
+        "contents": contents,
+        **({"systemInstruction": system} if system else {}),
+        **({"tools": [{"functionDeclarations": tools}]} if tools else {}),
+        **_tool_config(request, state),
+        **({"generationConfig": config} if config else {}),
+    }
+    serial = tuple(_one_call_only(request))
+    return Encoded(body, (*moved, *loosened, *serial, *tuned, *unknown, *_opaque.dropped(request, NAME)))
+
+
+#: Keys that OpenAI's dialect knows and this API refuses: what they ask for is only tuning.
+_STRANGE = frozenset(
+    {
+        "user",
+        "store",
+        "metadata",
+        "service_tier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "verbosity",
+        "stream_options",
+    }
+)
+
+
+def _extra(extra: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Warned, ...]]:
+    """The keys that nobody knows go along; those that are known to be refused do not."""
+    warnings = tuple(
+        Warned("parameter_dropped", f"Google has no '{key}'.", key)
+        for key in sorted(extra)
+        if key in _STRANGE and extra[key] is not None
+    )
+    return {key: value for key, value in extra.items() if key not in _STRANGE}, warnings
+
+
+def _tools(request: ask.ChatRequest, card: ModelCard) -> tuple[list[dict[str, Any]], tuple[Warned, ...]]:
+    made = [_tool(tool, subset=SCHEMA_SUBSET in card.quirks) for tool in request.tools]
+    lost = dict.fromkeys(keyword for _, keywords in made for keyword in keywords)
+    warnings = tuple(Warned("schema_changed", f"'{card.name}' takes no '{key}' in a tool.", "tools") for key in lost)
+    return [body for body, _ in made], warnings
+
+
+def _tool(tool: ask.Tool, *, subset: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+    state = _opaque.own(tool.provider_metadata, NAME)
+    as_sent = state.pop(_opaque.AS_SENT, None) or {}
+    body = {**state, "name": tool.name} | ({"description": tool.description} if tool.description else {})
+    if "parameters" in as_sent:
+        return {**body, "parameters": as_sent["parameters"]}, ()
+    if not subset:
+        return {**body, "parametersJsonSchema": dict(tool.parameters)}, ()
+    if not tool.parameters.get("properties"):
+        return body, ()  # the subset has no object without properties
+    parameters, lost = _schemas.to_subset(tool.parameters)
+    return {**body, "parameters": parameters}, lost
+
+
+def _one_call_only(request: ask.ChatRequest) -> Iterator[Warned]:
+    if request.parallel_tool_calls is False:
+        yield Warned("parameter_dropped", "Google may call several tools at once.", "parallel_tool_calls")
+
+
+def _tool_config(request: ask.ChatRequest, state: Mapping[str, Any]) -> dict[str, Any]:
+    body: dict[str, Any] = dict(state.get("toolConfig") or {})
+    match request.tool_choice:
+        case None:
+            pass
+        case "auto":
+            body["functionCallingConfig"] = {"mode": "VALIDATED" if state.get("validated") else "AUTO"}
+        case "none":
+            body["functionCallingConfig"] = {"mode": "NONE"}
+        case "required":
+            body["functionCallingConfig"] = {"mode": "ANY"}
+        case ask.NamedTool(name=name):
+            body["functionCallingConfig"] = {"mode": "ANY", "allowedFunctionNames": [name]}
+    return {"toolConfig": body} if body else {}
+
+
+def _config(
+    request: ask.ChatRequest, card: ModelCard, state: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[Warned, ...]]:
+    sampling, untuned = _sampling(request.sampling)
+    shape, loosened = _shape(request, card, state)
+    thinking, unthought = _thought(request, card, state)
+    thinking_config = {"thinkingConfig": thinking} if thinking else {}
+    config = {**(state.get("generationConfig") or {}), **sampling, **shape, **thinking_config}
+    return config, (*untuned, *loosened, *unthought)
+
+
+def _thought(
+    request: ask.ChatRequest, card: ModelCard, state: Mapping[str, Any]
+) -> tuple[dict[str, Any] | None, tuple[Warned, ...]]:
+    """In the caller's own words while they still mean what the request says."""
+    sent = (state.get(_opaque.AS_SENT) or {}).get("thinkingConfig")
+    if sent is not None and _thinking.read(sent) == request.reasoning_effort:
+        return sent, ()
+    return _thinking.write(request.reasoning_effort, card) if request.reasoning_effort is not None else (None, ())
+
+
+def _shape(
+    request: ask.ChatRequest, card: ModelCard, state: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[Warned, ...]]:
+    spec = request.response_format
+    if spec is None or spec.kind == "text":
+        return {}, ()
+    body: dict[str, Any] = {"responseMimeType": "application/json"}
+    if spec.kind == "json_object" or spec.schema is None:
+        return body, ()
+    sent, lost = (state.get(_opaque.AS_SENT) or {}).get("responseSchema"), tuple[str, ...]()
+    if sent is not None and _schemas.from_subset(sent) == spec.schema:
+        body["responseSchema"] = sent
+    elif SCHEMA_SUBSET in card.quirks:
+        body["responseSchema"], lost = _schemas.to_subset(spec.schema)
+    else:
+        body["responseJsonSchema"] = dict(spec.schema)
+    warnings = [Warned("schema_changed", f"'{card.name}' takes no '{key}'.", "response_format") for key in lost]
+    if spec.description:
+        said = "Google has no description of an answer's shape."
+        warnings.append(Warned("parameter_dropped", said, "response_format.description"))
+    return body, tuple(warnings)
+
+
+_NO_PLACE = ("min_p", "repetition_penalty", "logit_bias")
+
+
+def _sampling(sampling: ask.Sampling) -> tuple[dict[str, Any], tuple[Warned, ...]]:
+    fields = {
+        "maxOutputTokens": sampling.max_output_tokens,
+        "temperature": sampling.temperature,
+        "topP": sampling.top_p,
+        "topK": sampling.top_k,
+        "stopSequences": list(sampling.stop) or None,
+        "seed": sampling.seed,
+        "presencePenalty": sampling.presence_penalty,
+        "frequencyPenalty": sampling.frequency_penalty,
+        "responseLogprobs": sampling.logprobs or None,
+        "logprobs": sampling.top_logprobs,
+        "candidateCount": sampling.n if sampling.n > 1 else None,
+    }
+    warnings = tuple(
+        Warned("parameter_dropped", f"Google has no '{name}'.", name)
+        for name in _NO_PLACE
+        if getattr(sampling, name) is not None
+    )
+    return {key: value for key, value in fields.items() if value is not None}, warnings
