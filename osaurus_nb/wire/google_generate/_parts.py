@@ -86,6 +86,8 @@ def _whole(parts: Iterable[Part]) -> tuple[Part, ...]:
     """
     made: list[Part] = []
     for part in parts:
+        if isinstance(part, Text) and not part.text and not part.provider_metadata:
+            continue  # the last chunk of a stream
         last = made[-1] if made else None
         joins = isinstance(part, Text | Reasoning) and type(last) is type(part) and NAME not in _names(part)
         if joins and isinstance(last, Text | Reasoning) and isinstance(part, Text | Reasoning) and not _names(last):

@@ -61,7 +61,8 @@ def arguments(text: str) -> dict[str, Any] | None:
 
 
 def candidate(at: int, parts: Sequence[Mapping[str, Any]], tokens: Sequence[TokenLogprob] = ()) -> dict[str, Any]:
-    body: dict[str, Any] = {"content": {"role": "model", "parts": list(parts)}, "index": at}
+    """The vendor's SDK drops a turn from its conversation when any chunk of it has no part."""
+    body: dict[str, Any] = {"content": {"role": "model", "parts": list(parts) or [{"text": ""}]}, "index": at}
     return body | ({"logprobsResult": _logprobs(tokens)} if tokens else {})
 
 
