@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -42,20 +42,29 @@ class Codec(Protocol):
     def encode_model(self, card: ModelCard, /) -> dict[str, Any]: ...
 
 
-Decode = Callable[[Any, bytes, Mapping[str, str]], ChatRequest]
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a request says beside its body. `path` holds what the path's pattern caught, `query` its parameters."""
+
+    headers: Mapping[str, str]
+    path: Sequence[str] = ()
+    query: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
 
 
-def _plainly(codec: Codec, body: bytes, headers: Mapping[str, str]) -> ChatRequest:
+Decode = Callable[[Any, bytes, Address], ChatRequest]
+
+
+def _plainly(codec: Codec, body: bytes, address: Address) -> ChatRequest:
     return codec.decode_request(body)
 
 
-def _anthropic(codec: Any, body: bytes, headers: Mapping[str, str]) -> ChatRequest:
+def _anthropic(codec: Any, body: bytes, address: Address) -> ChatRequest:
     """The version of the API is in a header."""
-    request: ChatRequest = codec.decode_request(body, version=headers.get("anthropic-version"))
+    request: ChatRequest = codec.decode_request(body, version=address.headers.get("anthropic-version"))
     return request
 
 
-def _responses(codec: Codec, body: bytes, headers: Mapping[str, str]) -> ChatRequest:
+def _responses(codec: Codec, body: bytes, address: Address) -> ChatRequest:
     """Responses are not kept here, and every one of them says so."""
     request = codec.decode_request(body)
     if request.extra.get("previous_response_id") is not None:
@@ -64,6 +73,16 @@ def _responses(codec: Codec, body: bytes, headers: Mapping[str, str]) -> ChatReq
             param="previous_response_id",
         )
     return replace(request, extra={**request.extra, "store": False})
+
+
+def _gemini(codec: Any, body: bytes, address: Address) -> ChatRequest:
+    """Model and manner are in the path."""
+    model, verb = address.path
+    stream = verb == "streamGenerateContent"
+    if stream and address.query.get("alt") != [b"sse"]:
+        raise RequestError("Only server-sent events are streamed here: add '?alt=sse' to the address.", param="alt")
+    request: ChatRequest = codec.decode_request(body, model=model, stream=stream)
+    return request
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +101,10 @@ class Dialect:
 OPENAI_CHAT = Dialect("osaurus_nb.wire.openai_chat")
 OPENAI_RESPONSES = Dialect("osaurus_nb.wire.openai_responses", decode=_responses)
 ANTHROPIC = Dialect("osaurus_nb.wire.anthropic_messages", decode=_anthropic)
+GEMINI = Dialect("osaurus_nb.wire.google_generate", decode=_gemini)
 
-#: Paths below `/osaurus` that answer a request, each with its dialect.
+#: Paths below `/osaurus` that answer a request, each with its dialect. Ids of models hold colons and slashes: the verb
+#: is behind the last colon.
 GENERATE: Mapping[str, Dialect] = {
     "/v1/chat/completions": OPENAI_CHAT,
     "/chat/completions": OPENAI_CHAT,
@@ -91,9 +112,14 @@ GENERATE: Mapping[str, Dialect] = {
     "/responses": OPENAI_RESPONSES,
     "/v1/messages": ANTHROPIC,
     "/messages": ANTHROPIC,
+    "/v1(?:beta)?/models/(.+):(generateContent|streamGenerateContent)": GEMINI,
 }
 
 
+#: Headers that only one vendor's SDK sends.
+_TELLING = {"anthropic-version": ANTHROPIC, "x-goog-api-key": GEMINI, "x-goog-api-client": GEMINI}
+
+
 def spoken(headers: Mapping[str, str]) -> Dialect:
-    """The dialect of a caller at a path that several share, by the headers that only its SDK sends."""
-    return ANTHROPIC if "anthropic-version" in headers else OPENAI_CHAT
+    """The dialect of a caller at a path that several share."""
+    return next((dialect for name, dialect in _TELLING.items() if name in headers), OPENAI_CHAT)

@@ -25,11 +25,12 @@ from osaurus_nb.models import LOCAL
 #: Names that are ours and cannot be a provider's.
 RESERVED = frozenset({LOCAL, "osaurus"})
 #: The formats we speak, named as the app names them.
-TYPES = ("openai", "openResponses", "anthropic")
+TYPES = ("openai", "openResponses", "anthropic", "gemini")
 #: Hosts and the environment variable in which their users keep the key.
 KEY_VARIABLES: Mapping[str, str] = {
     "api.openai.com": "OPENAI_API_KEY",
     "api.anthropic.com": "ANTHROPIC_API_KEY",
+    "generativelanguage.googleapis.com": "GEMINI_API_KEY",
     "api.x.ai": "XAI_API_KEY",
     "openrouter.ai": "OPENROUTER_API_KEY",
     "api.deepseek.com": "DEEPSEEK_API_KEY",

@@ -19,6 +19,7 @@ FORMATS: Mapping[str, str] = MappingProxyType(
         "openai": "osaurus_nb.wire.openai_chat",
         "openResponses": "osaurus_nb.wire.openai_responses",
         "anthropic": "osaurus_nb.wire.anthropic_messages",
+        "gemini": "osaurus_nb.wire.google_generate",
     }
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import anthropic
@@ -31,7 +32,7 @@ CALL = [
     Finished("tool_calls"),
 ]
 #: Where each dialect's paths hang below our mount, if not at /v1.
-BASES: dict[str, str] = {}
+BASES = {"gemini": "/v1beta"}
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
@@ -162,3 +163,32 @@ def test_a_provider_of_any_dialect_can_be_asked(server, adapter, tmp_path, forma
     assert (reply.usage.total_input, reply.usage.total_output) == (3, 3)
     assert [message.role for message in adapter.requests[0].messages] == ["system", "user"]
     assert called.tool_calls[0].arguments.replace(" ", "") == '{"city":"Paris"}'
+
+
+def test_gemini_answers_whole_and_streamed(server):
+    """generateContent and its stream answer at both of the vendor's versions, the key in a header or in the address."""
+    body = {"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}
+
+    whole = server.ask("POST", f"/v1beta/models/good:generateContent?key={server.key}", json_body=body, key=None)
+    path = "/v1/models/scripted/good:streamGenerateContent?alt=sse"
+    streamed = server.ask("POST", path, json_body=body, key=None, headers={"x-goog-api-key": server.key})
+
+    assert whole.json["candidates"][0]["content"]["parts"] == [{"text": "Hello there."}]
+    frames = [json.loads(line[6:]) for line in streamed.body.split(b"\n") if line.startswith(b"data: ")]
+    texts = [part.get("text", "") for frame in frames for part in frame["candidates"][0]["content"].get("parts", [])]
+    assert "".join(texts) == "Hello there."
+    assert frames[-1]["candidates"][0]["finishReason"] == "STOP"
+
+
+def test_gemini_refuses_in_its_own_shape(server):
+    """An unknown model, no key and an array instead of events are Gemini's own errors."""
+    body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+
+    missing = server.ask("POST", "/v1beta/models/missing:generateContent", json_body=body)
+    nobody = server.ask("POST", "/v1beta/models/good:generateContent", json_body=body, key=None)
+    array = server.ask("POST", "/v1beta/models/good:streamGenerateContent", json_body=body)
+
+    assert (missing.status, missing.json["error"]["status"]) == (404, "NOT_FOUND")
+    assert (nobody.status, nobody.json["error"]["status"]) == (401, "UNAUTHENTICATED")
+    assert (array.status, array.json["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert "alt=sse" in array.json["error"]["message"]

@@ -53,7 +53,8 @@ def through(name: str, request: ask.ChatRequest) -> tuple[ask.ChatRequest, tuple
     """What a server of this dialect understands of what a client of it sends, and what the client warned of."""
     codec = wire.load(name)
     encoded = codec.encode_request(request, CARD)
-    return codec.decode_request(json.dumps(encoded.body).encode()), encoded.warnings
+    body = {"model": request.model, **encoded.body}  # where the address names the model, the body may too
+    return codec.decode_request(json.dumps(body).encode()), encoded.warnings
 
 
 def heard(name: str, events: list[ev.Event]) -> list[ev.Event]:

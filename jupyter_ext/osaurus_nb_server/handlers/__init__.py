@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,12 +21,9 @@ def routes(service: Service) -> Sequence[Route]:
     return [
         (rf"{MOUNT}/?", RootHandler, shared),
         (rf"{MOUNT}/health", HealthHandler, shared),
-        *(
-            (MOUNT + re.escape(path), GenerateHandler, {**shared, "dialect": dialect})
-            for path, dialect in GENERATE.items()
-        ),
-        (rf"{MOUNT}/v1/models", ModelsHandler, shared),
-        (rf"{MOUNT}/v1/models/(.+)", ModelHandler, shared),
+        *((MOUNT + path, GenerateHandler, {**shared, "dialect": dialect}) for path, dialect in GENERATE.items()),
+        (rf"{MOUNT}/v1(?:beta)?/models", ModelsHandler, shared),
+        (rf"{MOUNT}/v1(?:beta)?/models/(.+)", ModelHandler, shared),
         (rf"{MOUNT}/.*", NotFoundHandler, shared),
     ]
 

@@ -98,7 +98,8 @@ class ApiHandler(APIHandler):
 
     async def _identify(self) -> None:
         """A key of ours, else a user of this Jupyter server, else the end."""
-        credential = _credential(self.request.headers) or self.get_query_argument("token", None)
+        in_address = self.get_query_argument("token", None) or self.get_query_argument("key", None)
+        credential = _credential(self.request.headers) or in_address
         self.key = self.service.keys.match(credential)
         if self.key is None:
             await self._identify_user(credential)

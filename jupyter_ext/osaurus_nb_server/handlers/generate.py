@@ -14,7 +14,7 @@ from tornado.iostream import StreamClosedError
 from osaurus_nb.events import Fold
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.runtime import Backend
-from osaurus_nb_server.dialects import Encoder
+from osaurus_nb_server.dialects import Address, Encoder
 from osaurus_nb_server.handlers import faults
 from osaurus_nb_server.handlers.base import ApiHandler
 from osaurus_nb_server.handlers.outlet import Outlet
@@ -31,11 +31,11 @@ class GenerateHandler(ApiHandler):
     _stopping = False
 
     @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
-    async def post(self) -> None:
+    async def post(self, *path: str) -> None:
         self._task = asyncio.current_task()
         self.service.active.add(self)
         try:
-            await self._answer()
+            await self._answer(Address(self.request.headers, path, self.request.query_arguments))
         except StreamClosedError:
             self._left = True
         except asyncio.CancelledError:
@@ -65,8 +65,8 @@ class GenerateHandler(ApiHandler):
             raise faults.Stopping("The server is stopping.")
         self.request.connection.stream.close()  # type: ignore[union-attr]  # Jupyter serves HTTP/1 only
 
-    async def _answer(self) -> None:
-        request = self.dialect.decode(self.codec, bytes(self.body), self.request.headers)
+    async def _answer(self, address: Address) -> None:
+        request = self.dialect.decode(self.codec, bytes(self.body), address)
         self.body = bytearray()
         route = Route(uuid.uuid4().hex, request.model)
         encoder = self.codec.event_encoder(request, id=route.request_id, created=int(time.time()))
