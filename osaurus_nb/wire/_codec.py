@@ -39,7 +39,9 @@ class EventEncoder(Protocol):
 class EventDecoder(Protocol):
     """Reads one answer in the provider's dialect. Bytes may split anywhere."""
 
-    done: bool
+    @property
+    def done(self) -> bool:
+        """Did the answer end, so that nothing more need be read?"""
 
     def feed(self, data: bytes, /) -> list[Event]: ...
 

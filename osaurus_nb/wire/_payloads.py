@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json  # half the cost of json, which is most of the cost of a chunk
 
 from osaurus_nb.errors import BadAnswer, ProviderError
 from osaurus_nb.models import ModelCard
@@ -13,9 +13,13 @@ from osaurus_nb.wire import _sse
 
 
 class Payloads:
-    """Bytes in, objects out; `close` at the end of the body. Raises BadAnswer for what is no answer."""
+    """Bytes in, objects out; `close` at the end of the body. Raises BadAnswer for what is no answer.
+
+    `done` turns true at `[DONE]`, behind which nothing counts, and at the end of a plain body.
+    """
 
     def __init__(self, card: ModelCard) -> None:
+        self.done = False
         self._card = card
         self._reader = _sse.Reader()
         self._sniffed = False
@@ -37,6 +41,7 @@ class Payloads:
 
     def close(self) -> list[Mapping[str, Any]]:
         if self._plain is not None:
+            self.done = True
             return [self._object(bytes(self._plain))]
         return self._objects(self._reader.flush())
 
@@ -53,8 +58,13 @@ class Payloads:
         return self._sniffed
 
     def _objects(self, events: list[_sse.ServerEvent]) -> list[Mapping[str, Any]]:
-        contents = (event.data.strip() for event in events)
-        return [self._object(content) for content in contents if content and content != b"[DONE]"]
+        objects: list[Mapping[str, Any]] = []
+        for event in events:
+            content = event.data.strip()
+            self.done = self.done or content == b"[DONE]"
+            if content and not self.done:
+                objects.append(self._object(content))
+        return objects
 
     def _object(self, content: bytes) -> Mapping[str, Any]:
         try:

@@ -6,12 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic_core import from_json  # half the cost of json, which is most of the cost of a chunk
-
 from osaurus_nb import events as ev
-from osaurus_nb.errors import BadAnswer, OsaurusError, ProviderError
+from osaurus_nb.errors import BadAnswer, OsaurusError
 from osaurus_nb.models import Capabilities, ModelCard, Usage
-from osaurus_nb.wire import _errors, _sse
+from osaurus_nb.wire import _errors
+from osaurus_nb.wire._payloads import Payloads
 
 _REASONS: Mapping[str, ev.FinishReason] = {
     "stop": "stop",
@@ -30,63 +29,22 @@ class ChatDecoder:
     """Reads one answer. `done` turns true at `[DONE]`: nothing after it counts."""
 
     def __init__(self, card: ModelCard) -> None:
-        self.done = False
         self._card = card
-        self._reader = _sse.Reader()
-        self._json: bytearray | None = None  # a plain JSON body instead of events
-        self._sniffed = False
+        self._payloads = Payloads(card)
         self._started = False
         self._choices: dict[int, _ChoiceState] = {}
         self._usage: Usage | None = None
 
+    @property
+    def done(self) -> bool:
+        return self._payloads.done
+
     def feed(self, data: bytes) -> list[ev.Event]:
-        if not self._sniffed and not self._sniff(data):
-            return []
-        if self._json is not None:
-            self._json += data
-            if len(self._json) > _sse.MAX_LINE:
-                raise self._bad("sent an answer larger than 16 MiB")
-            return []
-        try:
-            events = self._reader.feed(data)
-        except _sse.LineTooLong:
-            raise self._bad("sent a line without end") from None
-        return _joined([event for raw in events for event in self._event(raw)])
+        return _joined([event for payload in self._payloads.feed(data) for event in self._payload(payload)])
 
     def close(self) -> list[ev.Event]:
-        events: list[ev.Event] = []
-        if self._json is not None:
-            events += self._payload(self._parse(bytes(self._json)))
-            self.done = True
-        else:
-            events += [event for raw in self._reader.flush() for event in self._event(raw)]
+        events = [event for payload in self._payloads.close() for event in self._payload(payload)]
         return [*events, *self._end()]
-
-    def _sniff(self, data: bytes) -> bool:
-        start = data.lstrip()[:1]
-        self._sniffed = bool(start)
-        if start == b"{":
-            self._json = bytearray()
-        elif start == b"<":
-            raise self._bad("sent a web page instead of an answer; check its base URL")
-        return self._sniffed
-
-    def _event(self, raw: _sse.ServerEvent) -> Iterator[ev.Event]:
-        if self.done or not raw.data.strip():
-            return
-        if raw.data.strip() == b"[DONE]":
-            self.done = True
-            return
-        yield from self._payload(self._parse(raw.data))
-
-    def _parse(self, data: bytes) -> Mapping[str, Any]:
-        try:
-            payload = from_json(data)
-        except ValueError:
-            raise self._bad("sent something that is not JSON") from None
-        if not isinstance(payload, dict):
-            raise self._bad("sent JSON that is not an object")
-        return payload
 
     def _payload(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
         if payload.get("error"):
@@ -116,25 +74,22 @@ class ChatDecoder:
         yield from state.delta(delta, _logprobs(choice.get("logprobs")))
         reason = choice.get("finish_reason")
         if reason == "error":
-            raise self._bad("broke off with an error")
+            raise self._payloads.bad("broke off with an error")
         if reason:
             yield from state.end(_REASONS.get(str(reason), "unknown"))
 
     def _end(self) -> Iterator[ev.Event]:
         if not self._choices:
-            raise self._bad("sent no answer")
+            raise self._payloads.bad("sent no answer")
         unfinished = [state for state in self._choices.values() if state.reason is None]
         if unfinished and not self.done:
-            raise self._bad("ended without saying that it had finished")
+            raise self._payloads.bad("ended without saying that it had finished")
         for state in unfinished:
             yield from state.end("unknown")
         if self._usage is not None:
             yield ev.UsageReported(self._usage)
         for state in self._choices.values():
             yield ev.Finished(state.reason or "unknown", state.choice)
-
-    def _bad(self, what: str) -> ProviderError:
-        return BadAnswer(f"{self._card.provider} {what}.", provider=self._card.provider, model=self._card.id)
 
 
 def _joined(events: list[ev.Event]) -> list[ev.Event]:
