@@ -9,7 +9,7 @@ from urllib.parse import quote
 from osaurus_nb import request as ask
 from osaurus_nb.events import Warned
 from osaurus_nb.models import ModelCard
-from osaurus_nb.wire import _opaque
+from osaurus_nb.wire import _opaque, _openai_keys
 from osaurus_nb.wire._codec import Encoded
 from osaurus_nb.wire.google_generate import _contents, _schemas, _thinking
 from osaurus_nb.wire.google_generate._names import NAME, SCHEMA_SUBSET
@@ -35,9 +35,8 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     system, contents, moved = _contents.encode(request.messages, card)
     tools, loosened = _tools(request, card)
     config, tuned = _config(request, card, state)
-    extra, unknown = _extra(request.extra)
     body: dict[str, Any] = {
-        **extra,
+        **_openai_keys.without(request.extra),
         **{key: state[key] for key in ("safetySettings", "labels", "serviceTier") if key in state},
         "contents": contents,
         **({"systemInstruction": system} if system else {}),
@@ -45,34 +44,8 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
         **_tool_config(request, state),
         **({"generationConfig": config} if config else {}),
     }
-    serial = tuple(_one_call_only(request))
-    return Encoded(body, (*moved, *loosened, *serial, *tuned, *unknown, *_opaque.dropped(request, NAME)))
-
-
-#: Keys that OpenAI's dialect knows and this API refuses: what they ask for is only tuning.
-_STRANGE = frozenset(
-    {
-        "user",
-        "store",
-        "metadata",
-        "service_tier",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "safety_identifier",
-        "verbosity",
-        "stream_options",
-    }
-)
-
-
-def _extra(extra: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Warned, ...]]:
-    """The keys that nobody knows go along; those that are known to be refused do not."""
-    warnings = tuple(
-        Warned("parameter_dropped", f"Google has no '{key}'.", key)
-        for key in sorted(extra)
-        if key in _STRANGE and extra[key] is not None
-    )
-    return {key: value for key, value in extra.items() if key not in _STRANGE}, warnings
+    told = (*_one_call_only(request), *_openai_keys.dropped(request.extra, "Google"))
+    return Encoded(body, (*moved, *loosened, *tuned, *told, *_opaque.dropped(request, NAME)))
 
 
 def _tools(request: ask.ChatRequest, card: ModelCard) -> tuple[list[dict[str, Any]], tuple[Warned, ...]]:
