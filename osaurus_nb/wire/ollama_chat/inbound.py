@@ -111,6 +111,6 @@ def _state(body: schema.ChatBody | schema.GenerateBody) -> Opaque | None:
     fields = {
         "keep_alive": body.keep_alive,
         "options": body.options.unknown() or None if body.options else None,
-        AS_SENT: {"think": body.think} if body.think is not None else None,
+        AS_SENT: {"think": body.think} if body.think not in (None, "") else None,
     }
     return keep(NAME, fields)
