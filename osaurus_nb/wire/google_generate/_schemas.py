@@ -84,7 +84,7 @@ class _Subset:
 
     def _resolved(self, schema: Mapping[str, Any], within: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
         made = dict(schema)
-        while "$ref" in made or len(made.get("allOf") or ()) == 1:
+        while "$ref" in made or _is_single(made.get("allOf")):
             if "$ref" in made:
                 ref = str(made.pop("$ref"))
                 inner = self._target(ref) if ref not in within and self._refs < _MAX_REFS else None
@@ -100,7 +100,8 @@ class _Subset:
         for place in _DEFINITIONS:
             prefix = f"#/{place}/"
             if ref.startswith(prefix):
-                return (self._root.get(place) or {}).get(ref.removeprefix(prefix))
+                named = self._root.get(place)
+                return named.get(ref.removeprefix(prefix)) if isinstance(named, Mapping) else None
         return None
 
     def _words(self, made: dict[str, Any]) -> None:
@@ -114,9 +115,17 @@ class _Subset:
         if isinstance(made.get("const"), str):
             made["enum"] = [made.pop("const")]
             made.setdefault("type", "STRING")
-        if "enum" in made and not all(isinstance(value, str) for value in made["enum"]):
+        if "enum" in made and not _are_words(made["enum"]):
             self.lost["enum"] = None
             del made["enum"]
+
+
+def _is_single(members: Any) -> bool:
+    return isinstance(members, list) and len(members) == 1
+
+
+def _are_words(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 def _nested(schema: Mapping[str, Any], change: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:

@@ -85,9 +85,8 @@ class GenerateDecoder:
             yield ev.Started(self._card.provider, bare(model), id if isinstance(id, str) else None)
         feedback = payload.get("promptFeedback")
         self._blocked |= isinstance(feedback, dict) and bool(feedback.get("blockReason"))
-        for candidate in payload.get("candidates") or ():
-            if isinstance(candidate, dict):
-                yield from self._candidate(candidate, id)
+        for candidate in _rows(payload.get("candidates")):
+            yield from self._candidate(candidate, id)
         if isinstance(payload.get("usageMetadata"), dict):
             self._usage = read_usage(payload["usageMetadata"])
 
@@ -98,10 +97,9 @@ class GenerateDecoder:
         content = body.get("content")
         parts = content.get("parts") if isinstance(content, dict) else None
         tokens = _logprobs(body.get("logprobsResult"))
-        for part in parts or ():
-            if isinstance(part, dict):
-                yield from state.part(part, tokens)
-                tokens = () if isinstance(part.get("text"), str) else tokens
+        for part in _rows(parts):
+            yield from state.part(part, tokens)
+            tokens = () if isinstance(part.get("text"), str) else tokens
         reason = body.get("finishReason")
         if isinstance(reason, str) and reason in _FAULTS:
             raise self._chunks.bad(_FAULTS[reason])
@@ -196,22 +194,24 @@ _BARE = frozenset({signatures.KEY, "thought_signature", "thought", "text"})
 def _logprobs(body: Any) -> tuple[ev.TokenLogprob, ...]:
     if not isinstance(body, dict):
         return ()
-    chosen, rivals = body.get("chosenCandidates") or (), body.get("topCandidates") or ()
-    tops = [_scored(row.get("candidates") or ()) if isinstance(row, dict) else () for row in rivals]
+    tops = [_scored(row.get("candidates")) for row in _rows(body.get("topCandidates"))]
     return tuple(
         ev.TokenLogprob(token, logprob, tops[at] if at < len(tops) else ())
-        for at, (token, logprob) in enumerate(_scored(chosen))
+        for at, (token, logprob) in enumerate(_scored(body.get("chosenCandidates")))
     )
 
 
 def _scored(rows: Any) -> tuple[tuple[str, float], ...]:
     return tuple(
         (row["token"], row["logProbability"])
-        for row in rows
-        if isinstance(row, dict)
-        and isinstance(row.get("token"), str)
-        and isinstance(row.get("logProbability"), int | float)
+        for row in _rows(rows)
+        if isinstance(row.get("token"), str) and isinstance(row.get("logProbability"), int | float)
     )
+
+
+def _rows(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list; none of what is no list."""
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
 def read_usage(body: Mapping[str, Any]) -> Usage:

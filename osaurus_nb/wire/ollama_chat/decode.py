@@ -87,8 +87,8 @@ class LineDecoder:
         if isinstance(content, str) and content:
             yield from self._switch("text")
             yield ev.TextDelta(content, self._next - 1, logprobs=_logprobs(payload.get("logprobs")))
-        for call in message.get("tool_calls") or ():
-            if isinstance(call, dict) and isinstance(call.get("function"), dict):
+        for call in _rows(message.get("tool_calls")):
+            if isinstance(call.get("function"), dict):
                 yield from self._call(call, call["function"])
 
     def _call(self, call: Mapping[str, Any], function: Mapping[str, Any]) -> Iterator[ev.Event]:
@@ -131,18 +131,24 @@ def _text(arguments: Any) -> str:
 
 
 def _logprobs(rows: Any) -> tuple[ev.TokenLogprob, ...]:
-    found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     return tuple(
-        ev.TokenLogprob(row["token"], row["logprob"], tuple(_scored(row.get("top_logprobs"))))
-        for row in found
-        if isinstance(row.get("token"), str) and isinstance(row.get("logprob"), int | float)
+        ev.TokenLogprob(row["token"], row["logprob"], tuple(map(_score, _scored(row.get("top_logprobs")))))
+        for row in _scored(rows)
     )
 
 
-def _scored(rows: Any) -> Iterator[tuple[str, float]]:
-    for row in rows if isinstance(rows, list) else ():
-        if isinstance(row, dict) and isinstance(row.get("token"), str) and isinstance(row.get("logprob"), int | float):
-            yield row["token"], row["logprob"]
+def _scored(rows: Any) -> list[Mapping[str, Any]]:
+    fits = ((row, row.get("token"), row.get("logprob")) for row in _rows(rows))
+    return [row for row, token, logprob in fits if isinstance(token, str) and isinstance(logprob, int | float)]
+
+
+def _score(row: Mapping[str, Any]) -> tuple[str, float]:
+    return row["token"], row["logprob"]
+
+
+def _rows(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list; none of what is no list."""
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
 def read_usage(body: Mapping[str, Any]) -> Usage | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -39,6 +40,34 @@ THOUGHTS = google.decode_request(
     stream=True,
 )
 QUIET = ChatRequest("m", ())
+KEYS = [
+    "candidates",
+    "content",
+    "parts",
+    "text",
+    "thought",
+    "thoughtSignature",
+    "functionCall",
+    "name",
+    "args",
+    "id",
+    "index",
+    "finishReason",
+    "token",
+    "promptFeedback",
+    "blockReason",
+    "usageMetadata",
+    "promptTokenCount",
+    "logprobsResult",
+    "chosenCandidates",
+    "topCandidates",
+    "logProbability",
+    "error",
+    "responseId",
+    "modelVersion",
+    "models",
+    "supportedGenerationMethods",
+]
 
 
 def chunk(*parts: dict[str, Any], finish: str | None = None, **extra: Any) -> str:
@@ -398,3 +427,22 @@ def test_counts_and_vectors_have_their_bodies() -> None:
     assert google.encode_token_count(7) == {"totalTokens": 7}
     assert google.encode_embedding([0.5]) == {"embedding": {"values": [0.5]}}
     assert google.encode_embeddings([[0.5], [1.0]]) == {"embeddings": [{"values": [0.5]}, {"values": [1.0]}]}
+
+
+STRANGE = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 99) | st.sampled_from(["", "STOP", "a"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), STRANGE, max_size=4), STRANGE)
+def test_nothing_that_a_provider_sends_is_a_fault_of_ours(payload: dict[str, Any], part: Any) -> None:
+    """Known keys with unknown values are read, passed over or a fault of the provider's."""
+    candidates = [payload, {"content": {"parts": [part]}, "finishReason": "STOP"}]
+
+    for body in (payload, {"candidates": candidates}):
+        with suppress(ProviderError):
+            read(sse(json.dumps(body)))
+        with suppress(ProviderError):
+            google.decode_models(body, "us")

@@ -288,6 +288,42 @@ def test_the_whole_of_json_schema_goes_where_it_is_taken() -> None:
     assert warnings == ()
 
 
+KEYWORDS = [
+    "type",
+    "properties",
+    "items",
+    "anyOf",
+    "oneOf",
+    "allOf",
+    "$ref",
+    "$defs",
+    "enum",
+    "const",
+    "nullable",
+    "minItems",
+    "required",
+    "a",
+]
+SCHEMAS = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 9) | st.sampled_from(["OBJECT", "string", "null", "#/$defs/a", "5"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(KEYWORDS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYWORDS), SCHEMAS, max_size=4))
+def test_a_broken_schema_is_no_fault_of_ours(schema: dict[str, Any]) -> None:
+    """Whatever a caller calls a schema is turned into something, both ways."""
+    tool = ask.Tool("f", parameters={**schema, "properties": {"a": schema}})
+    declared = {"functionDeclarations": [{"name": "f", "parameters": schema}]}
+
+    body, _ = sent(tools=(tool,), card=SUBSET)
+    request = again({"contents": [{"parts": [{"text": "hi"}]}], "tools": [declared]})
+
+    assert body["tools"][0]["functionDeclarations"][0]["name"] == "f"
+    assert isinstance(request.tools[0].parameters, dict)
+
+
 WORDS: st.SearchStrategy[Part] = st.builds(Text, TEXT)
 CALLS: st.SearchStrategy[Part] = st.builds(
     lambda id, name: ToolCall(id, name, '{"a": 1}', {"google": {"thoughtSignature": "c2ln"}}), TEXT, TEXT

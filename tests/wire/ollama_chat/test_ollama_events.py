@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,31 @@ from osaurus_nb.wire.ollama_chat import generate
 
 CARD = ModelCard("m", "lab")
 REQUEST = ChatRequest("m", ())
+KEYS = [
+    "model",
+    "created_at",
+    "message",
+    "content",
+    "thinking",
+    "tool_calls",
+    "function",
+    "name",
+    "arguments",
+    "id",
+    "response",
+    "done",
+    "done_reason",
+    "eval_count",
+    "logprobs",
+    "token",
+    "logprob",
+    "top_logprobs",
+    "error",
+    "models",
+    "modified_at",
+    "size",
+    "capabilities",
+]
 END: dict[str, Any] = {"done": True, "done_reason": "stop", "prompt_eval_count": 5, "eval_count": 2}
 
 
@@ -311,3 +337,20 @@ def test_a_model_is_shown_with_its_window() -> None:
 def test_a_shown_model_is_asked_for_by_either_name() -> None:
     """Older clients say `name`."""
     assert ollama.decode_show(b'{"model": "m"}') == ollama.decode_show(b'{"name": "m"}') == "m"
+
+
+STRANGE = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 99) | st.sampled_from(["", "stop", "a"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), STRANGE, max_size=4))
+def test_nothing_that_a_provider_sends_is_a_fault_of_ours(payload: dict[str, Any]) -> None:
+    """Known keys with unknown values are read, passed over or a fault of the provider's."""
+    for body in (payload, {"message": payload, "done": True}):
+        with suppress(ProviderError):
+            read(json.dumps(body))
+        with suppress(ProviderError):
+            ollama.decode_models(body, "us")
