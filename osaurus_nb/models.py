@@ -96,6 +96,14 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenCount:
+    """How many tokens a prompt has. `estimated` says that nobody who knows the model's tokenizer counted them."""
+
+    input_tokens: int
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Timings:
     """Seconds from the start of the step, by a monotonic clock. `first_token` is None if none came."""
 

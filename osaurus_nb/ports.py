@@ -6,10 +6,12 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from osaurus_nb.decisions import DecisionRequest, Decisions
+from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.events import Event
-from osaurus_nb.models import ModelCard
+from osaurus_nb.models import ModelCard, TokenCount
 from osaurus_nb.request import ChatRequest
 
 
@@ -59,6 +61,27 @@ class Adapter(Protocol):
         """Events from `Started` to `Finished`. Raises OsaurusError for a fault; closing it stops the work."""
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Counter(Protocol):
+    """An adapter that can count a prompt's tokens without answering it."""
+
+    async def count_tokens(self, request: ChatRequest, card: ModelCard, timeouts: Timeouts, /) -> TokenCount: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """An adapter that turns texts into vectors. Raises Unsupported where this model or dialect has none."""
+
+    async def embed(self, request: EmbeddingRequest, card: ModelCard, timeouts: Timeouts, /) -> Embeddings: ...
+
+
+@runtime_checkable
+class Decider(Protocol):
+    """An adapter that weighs options. Raises Unsupported where this model or dialect cannot."""
+
+    async def decide(self, request: DecisionRequest, card: ModelCard, timeouts: Timeouts, /) -> Decisions: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,27 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from osaurus_nb.catalog import names
-from osaurus_nb.errors import ModelNotFound, OsaurusError
+from osaurus_nb.decisions import DecisionRequest, Decisions
+from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
+from osaurus_nb.errors import ModelNotFound, OsaurusError, Unsupported
 from osaurus_nb.events import Event
-from osaurus_nb.models import LOCAL, ModelCard, SourceStatus
-from osaurus_nb.ports import Adapter, Clock, Observation, Observer, Step, SystemClock, Timeouts
+from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, TokenCount
+from osaurus_nb.ports import (
+    Adapter,
+    Clock,
+    Counter,
+    Decider,
+    Embedder,
+    Observation,
+    Observer,
+    Step,
+    SystemClock,
+    Timeouts,
+)
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.routing import engine
 from osaurus_nb.routing.plan import Candidate, Plan, chain
+from osaurus_nb.routing.tokens import estimate
 
 log = logging.getLogger("osaurus_nb")
 
@@ -29,6 +43,12 @@ class Backend(Protocol):
     """What a client stands on: this runtime, or a server of ours reached over HTTP."""
 
     def stream(self, request: ChatRequest, /, *, request_id: str | None = None) -> AsyncGenerator[Event, None]: ...
+
+    async def count_tokens(self, request: ChatRequest, /) -> TokenCount: ...
+
+    async def embed(self, request: EmbeddingRequest, /) -> Embeddings: ...
+
+    async def decide(self, request: DecisionRequest, /) -> Decisions: ...
 
     async def models(self) -> Sequence[ModelCard]: ...
 
@@ -94,8 +114,33 @@ class Runtime:
                     self._tell(Observation(step, event, self._clock.monotonic()))
                 yield event
 
+    async def count_tokens(self, request: ChatRequest) -> TokenCount:
+        """The prompt's tokens by the one who knows the model; an estimate, marked, where nobody counts."""
+        card, adapter = await self._named(request.model)
+        if isinstance(adapter, Counter):
+            return await adapter.count_tokens(request, card, self._timeouts)
+        return estimate(request)
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """One vector for each text, by the named model and no other: vectors of two models do not compare."""
+        card, adapter = await self._named(request.model)
+        if not isinstance(adapter, Embedder):
+            raise Unsupported(f"'{card.provider}' has no embeddings.", param="model")
+        return await adapter.embed(request, card, self._timeouts)
+
+    async def decide(self, request: DecisionRequest) -> Decisions:
+        """Each question with the probability of each of its options, by the named model and no other."""
+        card, adapter = await self._named(request.model)
+        if not isinstance(adapter, Decider):
+            raise Unsupported(f"'{card.provider}' tells no probabilities, so it cannot decide.", param="model")
+        return await adapter.decide(request, card, self._timeouts)
+
     async def aclose(self) -> None:
         await self._sources.aclose()
+
+    async def _named(self, name: str) -> tuple[ModelCard, Adapter]:
+        candidate = await self._candidate(name)
+        return candidate.card, candidate.adapter
 
     def _step(self, request: ChatRequest, request_id: str | None) -> Step:
         id = uuid.uuid4().hex

@@ -10,8 +10,10 @@ from typing import Any
 import httpx2
 
 from osaurus_nb import errors
+from osaurus_nb.decisions import DecisionRequest, Decisions
+from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.events import Event
-from osaurus_nb.models import LOCAL, Capabilities, ModelCard, SourceStatus
+from osaurus_nb.models import LOCAL, Capabilities, ModelCard, SourceStatus, TokenCount
 from osaurus_nb.providers.exchange import exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor
 from osaurus_nb.request import ChatRequest
@@ -40,17 +42,20 @@ class Gateway:
         """One step over there; the server gives it its own id, which is on the `Started` event."""
         card = ModelCard(request.model, _NAME)
         body = openai_chat.encode_request(request, card).body | _route(request)
-        call = Call(
-            f"{self._url}/v1{openai_chat.endpoint(card)}",
-            headers={**self._headers, "content-type": "application/json"},
-            content=json.dumps(body, separators=(",", ":")).encode(),
-            read=None,  # the server keeps the deadlines
-            guard=_TYPED,
-        )
+        call = self._call(f"/v1{openai_chat.endpoint(card)}", body)
         decoder = openai_chat.event_decoder(card)
         async with aclosing(exchange(self._door, call, decoder, _revive, who=(_NAME, request.model))) as events:
             async for event in events:
                 yield event
+
+    async def count_tokens(self, request: ChatRequest) -> TokenCount:
+        raise NotImplementedError
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        raise NotImplementedError
+
+    async def decide(self, request: DecisionRequest) -> Decisions:
+        raise NotImplementedError
 
     async def models(self) -> Sequence[ModelCard]:
         payload = await self._get("/v1/models")
@@ -67,10 +72,23 @@ class Gateway:
         await self._door.aclose()
 
     async def _get(self, path: str) -> Mapping[str, Any]:
-        call = Call(f"{self._url}{path}", "GET", self._headers, read=60.0, guard=_TYPED)
-        body = await fetch(self._door, call, _revive, provider=_NAME)
-        payload = json.loads(body)
+        return await self._fetch(Call(f"{self._url}{path}", "GET", self._headers, read=60.0, guard=_TYPED))
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await self._fetch(self._call(path, body))
+
+    async def _fetch(self, call: Call) -> Mapping[str, Any]:
+        payload = json.loads(await fetch(self._door, call, _revive, provider=_NAME))
         return payload if isinstance(payload, dict) else {}
+
+    def _call(self, path: str, body: Mapping[str, Any]) -> Call:
+        return Call(
+            f"{self._url}{path}",
+            headers={**self._headers, "content-type": "application/json"},
+            content=json.dumps(body, separators=(",", ":")).encode(),
+            read=None,  # the server keeps the deadlines
+            guard=_TYPED,
+        )
 
 
 def _route(request: ChatRequest) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from osaurus_nb.config.providers import Provider
 from osaurus_nb.errors import BadAnswer, CredentialRejected, OsaurusError
 from osaurus_nb.events import Event
 from osaurus_nb.models import ModelCard
-from osaurus_nb.ports import Attempt
+from osaurus_nb.ports import Attempt, Timeouts
 from osaurus_nb.providers.exchange import Refusal, exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor, status_error
 from osaurus_nb.request import ChatRequest
@@ -51,7 +51,7 @@ class RemoteAdapter:
             self.settings.url + self._codec.models_path(), "GET", self._headers(key), read=LIST_TIMEOUT, guard=_TYPED
         )
         body = await fetch(self._door, call, self._refusal(key), provider=self.provider)
-        listed = self._codec.decode_models(self._json(body), self.provider)
+        listed = self._codec.decode_models(self._json(body, "listed its models"), self.provider)
         known = {card.id for card in listed}
         added = [ModelCard(id, self.provider) for id in self.settings.models if id not in known]
         return [self._dress(card) for card in (*listed, *added)]
@@ -62,22 +62,30 @@ class RemoteAdapter:
         for warning in encoded.warnings:
             yield warning
         key = self._key(card)
-        call, decoder = self._call(encoded, card, key, attempt), self._codec.event_decoder(card)
+        call = self._call(encoded, self._codec.endpoint(card), key, attempt.timeouts)
+        decoder = self._codec.event_decoder(card)
         answer = exchange(self._door, call, decoder, self._refusal(key, card), who=(self.provider, card.id))
         async with aclosing(answer) as events:
             async for event in events:
                 yield event
 
+    async def ask(self, path: str, encoded: Encoded, card: ModelCard, timeouts: Timeouts) -> Mapping[str, Any]:
+        """One question that is answered in one piece, e.g. of vectors: the JSON object that came back."""
+        key = self._key(card)
+        call = self._call(encoded, path, key, timeouts)
+        body = await fetch(self._door, call, self._refusal(key, card), provider=self.provider)
+        return self._json(body, "answered")
+
     async def aclose(self) -> None:
         """The door belongs to the runtime and is closed there."""
 
-    def _call(self, encoded: Encoded, card: ModelCard, key: str | None, attempt: Attempt) -> Call:
+    def _call(self, encoded: Encoded, path: str, key: str | None, timeouts: Timeouts) -> Call:
         headers = {**self._headers(key), **encoded.headers, "content-type": "application/json"}
         return Call(
-            self.settings.url + self._codec.endpoint(card),
+            self.settings.url + path,
             headers=headers,
             content=json.dumps(encoded.body, separators=(",", ":")).encode(),
-            connect=attempt.timeouts.connect,
+            connect=timeouts.connect,
             read=self.settings.timeout,
             guard=_TYPED,
         )
@@ -110,13 +118,13 @@ class RemoteAdapter:
 
         return refusal
 
-    def _json(self, body: bytes) -> Mapping[str, Any]:
+    def _json(self, body: bytes, did: str) -> Mapping[str, Any]:
         try:
             payload = json.loads(body)
         except ValueError:
             payload = None
         if not isinstance(payload, dict):
-            raise BadAnswer(f"'{self.provider}' listed its models in no JSON we know.", provider=self.provider)
+            raise BadAnswer(f"'{self.provider}' {did} in no JSON we know.", provider=self.provider)
         return payload
 
     def _dress(self, card: ModelCard) -> ModelCard:

@@ -10,6 +10,8 @@ from osaurus_nb_server.handlers.base import ApiHandler, NotFoundHandler, RootHan
 from osaurus_nb_server.handlers.generate import GenerateHandler
 from osaurus_nb_server.handlers.health import HealthHandler
 from osaurus_nb_server.handlers.models import ModelHandler, ModelsHandler
+from osaurus_nb_server.handlers.operate import OperationHandler
+from osaurus_nb_server.operations import OPERATIONS
 from osaurus_nb_server.service import MOUNT, Service
 
 Route = tuple[str, type[ApiHandler], dict[str, Any]]
@@ -22,6 +24,7 @@ def routes(service: Service) -> Sequence[Route]:
         (rf"{MOUNT}/?", RootHandler, shared),
         (rf"{MOUNT}/health", HealthHandler, shared),
         *((MOUNT + path, GenerateHandler, {**shared, "dialect": dialect}) for path, dialect in GENERATE.items()),
+        *((MOUNT + path, OperationHandler, {**shared, "operation": row}) for path, row in OPERATIONS.items()),
         (rf"{MOUNT}/v1(?:beta)?/models", ModelsHandler, shared),
         (rf"{MOUNT}/v1(?:beta)?/models/(.+)", ModelHandler, shared),
         (rf"{MOUNT}/.*", NotFoundHandler, shared),

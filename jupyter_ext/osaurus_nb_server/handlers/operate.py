@@ -1,0 +1,23 @@
+"""`POST` of anything that is answered in one piece and is no answer to a chat: vectors, counts, decisions."""
+
+from __future__ import annotations
+
+import json
+
+from osaurus_nb_server.dialects import Address
+from osaurus_nb_server.handlers.work import WorkHandler
+from osaurus_nb_server.operations import Operation
+from osaurus_nb_server.service import Service
+
+
+class OperationHandler(WorkHandler):
+    """Does the operation of its path."""
+
+    def initialize(self, service: Service, operation: Operation) -> None:  # type: ignore[override]
+        super().initialize(service, operation.dialect)
+        self._operation = operation
+
+    async def work(self, address: Address) -> None:
+        body, self.body = bytes(self.body), bytearray()
+        answer = await self._operation.perform(await self.service.backend(), body, address)
+        await self.finish(json.dumps(answer, separators=(",", ":")))

@@ -1,0 +1,62 @@
+"""What answers a `POST` with work at a model: it ends when its client leaves, and when the server stops."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+
+from jupyter_server.auth.decorator import allow_unauthenticated
+from tornado.iostream import StreamClosedError
+
+from osaurus_nb_server.dialects import Address
+from osaurus_nb_server.handlers import faults
+from osaurus_nb_server.handlers.base import ApiHandler
+
+
+class WorkHandler(ApiHandler):
+    """One piece of work. A client that leaves stops the model."""
+
+    scope = "generate"
+
+    _task: asyncio.Task[object] | None = None
+    _left = False
+    _stopping = False
+
+    @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
+    async def post(self, *path: str) -> None:
+        self._task = asyncio.current_task()
+        self.service.active.add(self)
+        try:
+            await self.work(Address(self.request.headers, path, self.request.query_arguments))
+        except StreamClosedError:
+            self._left = True
+        except asyncio.CancelledError:
+            if not (self._left or self._stopping) or self._task is None or self._task.uncancel() > 0:
+                raise
+            if self._stopping:
+                self._break_off()
+        finally:
+            self.service.active.discard(self)
+            self._task = None
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self._left = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def abandon(self) -> None:
+        """Stop the work at the model: the server goes away."""
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def _break_off(self) -> None:
+        """A refusal where there is still time for one; else a body without its end, which no client takes for whole."""
+        if not self._headers_written:
+            raise faults.Stopping("The server is stopping.")
+        self.request.connection.stream.close()  # type: ignore[union-attr]  # Jupyter serves HTTP/1 only
+
+    @abstractmethod
+    async def work(self, address: Address) -> None:
+        """Read the body, do it, and finish the response."""

@@ -1,0 +1,40 @@
+"""Texts as points in space: what is asked and what comes back. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from osaurus_nb.events import Warned
+from osaurus_nb.messages import Opaque
+from osaurus_nb.models import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRequest:
+    """Texts for one model. `dimensions` asks for shorter vectors; a model that has none such refuses."""
+
+    model: str
+    inputs: tuple[str, ...]
+    dimensions: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    provider_metadata: Opaque | None = None
+
+    def __repr__(self) -> str:
+        return f"EmbeddingRequest({self.model!r}, {len(self.inputs)} texts)"
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """One vector for each text, in the order asked."""
+
+    provider: str
+    model: str
+    vectors: tuple[Sequence[float], ...]
+    usage: Usage | None = None
+    warnings: tuple[Warned, ...] = ()
+
+    def __repr__(self) -> str:
+        width = len(self.vectors[0]) if self.vectors else 0
+        return f"Embeddings({self.provider}/{self.model}, {len(self.vectors)} x {width})"
