@@ -102,6 +102,7 @@ OPENAI_CHAT = Dialect("osaurus_nb.wire.openai_chat")
 OPENAI_RESPONSES = Dialect("osaurus_nb.wire.openai_responses", decode=_responses)
 ANTHROPIC = Dialect("osaurus_nb.wire.anthropic_messages", decode=_anthropic)
 GEMINI = Dialect("osaurus_nb.wire.google_generate", decode=_gemini)
+OLLAMA = Dialect("osaurus_nb.wire.ollama_chat", stream_type="application/x-ndjson")
 
 #: Paths below `/osaurus` that answer a request, each with its dialect. Ids of models hold colons and slashes: the verb
 #: is behind the last colon.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 from osaurus_nb_server.dialects import Address
+from osaurus_nb_server.handlers.route import Route
 from osaurus_nb_server.handlers.work import WorkHandler
 from osaurus_nb_server.operations import Operation
 from osaurus_nb_server.service import Service
@@ -19,5 +21,10 @@ class OperationHandler(WorkHandler):
 
     async def work(self, address: Address) -> None:
         body, self.body = bytes(self.body), bytearray()
-        answer = await self._operation.perform(await self.service.backend(), body, address)
-        await self.finish(json.dumps(answer, separators=(",", ":")))
+        outcome = await self._operation.perform(await self.service.backend(), body, address)
+        route = Route(uuid.uuid4().hex, outcome.asked)
+        for event in outcome.notes:
+            route.note(event)
+        for name, value in route.headers():
+            self.set_header(name, value)
+        await self.finish(json.dumps(outcome.body, separators=(",", ":")))

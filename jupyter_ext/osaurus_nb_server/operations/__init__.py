@@ -5,24 +5,11 @@ A row is a path below `/osaurus`, the dialect of its errors, and the code that d
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
-from osaurus_nb.runtime import Backend
-from osaurus_nb_server.dialects import Address, Dialect
-
-#: Does it: the backend, the body as it came and what else the request said; gives the body to answer with.
-Perform = Callable[[Backend, bytes, Address], Awaitable[Mapping[str, Any]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One thing that can be asked for, in one dialect."""
-
-    dialect: Dialect
-    perform: Perform
-
+from osaurus_nb_server.operations._operation import Operation, Outcome, Perform
 
 #: Paths below `/osaurus`, each with what it does.
 OPERATIONS: Mapping[str, Operation] = {}
+
+__all__ = ["OPERATIONS", "Operation", "Outcome", "Perform"]

@@ -1,0 +1,51 @@
+"""What a row of the table is, and what doing it gives. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from osaurus_nb.events import AttemptStarted, Event, Started, Warned
+from osaurus_nb.runtime import Backend
+from osaurus_nb_server.dialects import Address, Dialect
+
+
+class Answered(Protocol):
+    """Vectors, decisions: whatever says who gave it."""
+
+    @property
+    def provider(self) -> str: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def warnings(self) -> Sequence[Warned]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The body to answer with, the model that was asked for, and what the response's headers tell beside that."""
+
+    body: Mapping[str, Any]
+    asked: str
+    notes: Sequence[Event] = ()
+
+    @classmethod
+    def of(cls, answered: Answered, body: Mapping[str, Any], *, asked: str) -> Outcome:
+        """With the headers that an answer to a chat has: who gave it, and its warnings."""
+        who = answered.provider, answered.model
+        return cls(body, asked, (AttemptStarted(1, *who), Started(*who), *answered.warnings))
+
+
+#: Does it: the backend, the body as it came and what else the request said.
+Perform = Callable[[Backend, bytes, Address], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that can be asked for, in one dialect."""
+
+    dialect: Dialect
+    perform: Perform
