@@ -1,7 +1,8 @@
 """Anthropic Messages wire format, both versions. Pure: no I/O, no clock, no settings."""
 
 from osaurus_nb.wire.anthropic_messages._write import status
-from osaurus_nb.wire.anthropic_messages.decode import MessagesDecoder, event_decoder
+from osaurus_nb.wire.anthropic_messages.counting import count_endpoint, decode_count_answer, encode_count
+from osaurus_nb.wire.anthropic_messages.decode import event_decoder
 from osaurus_nb.wire.anthropic_messages.encode import (
     PING,
     MessagesEncoder,
@@ -15,12 +16,14 @@ from osaurus_nb.wire.anthropic_messages.outbound import auth, encode_request, en
 
 __all__ = [
     "PING",
-    "MessagesDecoder",
     "MessagesEncoder",
     "auth",
+    "count_endpoint",
     "decode_count",
+    "decode_count_answer",
     "decode_models",
     "decode_request",
+    "encode_count",
     "encode_error",
     "encode_model",
     "encode_models",

@@ -4,7 +4,8 @@ The address says which model is asked and whether the answer is streamed, so `de
 """
 
 from osaurus_nb.wire.google_generate._names import BUDGET_THINKING, SCHEMA_SUBSET, UNSIGNED_CALLS
-from osaurus_nb.wire.google_generate.decode import GenerateDecoder, decode_models, event_decoder
+from osaurus_nb.wire.google_generate.counting import count_endpoint, decode_count_answer, encode_count
+from osaurus_nb.wire.google_generate.decode import decode_models, event_decoder
 from osaurus_nb.wire.google_generate.encode import (
     PING,
     GenerateEncoder,
@@ -25,12 +26,14 @@ __all__ = [
     "PING",
     "SCHEMA_SUBSET",
     "UNSIGNED_CALLS",
-    "GenerateDecoder",
     "GenerateEncoder",
     "auth",
+    "count_endpoint",
     "decode_count",
+    "decode_count_answer",
     "decode_models",
     "decode_request",
+    "encode_count",
     "encode_embedding",
     "encode_embeddings",
     "encode_error",

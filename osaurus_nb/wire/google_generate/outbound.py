@@ -16,9 +16,17 @@ from osaurus_nb.wire.google_generate._names import NAME, SCHEMA_SUBSET
 
 
 def endpoint(card: ModelCard) -> str:
-    """Tuned models have a folder of their own."""
-    path = card.id if card.id.startswith(("models/", "tunedModels/")) else f"models/{card.id}"
-    return f"/{quote(path, safe='/:@')}:streamGenerateContent?alt=sse"
+    return address(card, "streamGenerateContent?alt=sse")
+
+
+def address(card: ModelCard, verb: str) -> str:
+    """Where this is done with the model, below the provider's base URL."""
+    return f"/{quote(resource(card), safe='/:@')}:{verb}"
+
+
+def resource(card: ModelCard) -> str:
+    """The model as the vendor writes it. Tuned models have a folder of their own."""
+    return card.id if card.id.startswith(("models/", "tunedModels/")) else f"models/{card.id}"
 
 
 def models_path() -> str:
@@ -31,6 +39,7 @@ def auth(key: str | None) -> dict[str, str]:
 
 def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     """The body to send; that it streams, and which model it asks, stands in the address."""
+    _opaque.refuse_raw(request, "Google")
     state = _opaque.own(request.provider_metadata, NAME)
     system, contents, moved = _contents.encode(request.messages, card)
     tools, loosened = _tools(request, card)

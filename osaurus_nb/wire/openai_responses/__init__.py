@@ -14,7 +14,8 @@ from osaurus_nb.wire.openai_chat import (
     status,
 )
 from osaurus_nb.wire.openai_responses._output import output_items
-from osaurus_nb.wire.openai_responses.decode import ResponsesDecoder, event_decoder
+from osaurus_nb.wire.openai_responses.counting import count_endpoint, decode_count_answer, encode_count
+from osaurus_nb.wire.openai_responses.decode import event_decoder
 from osaurus_nb.wire.openai_responses.encode import ResponsesEncoder, compaction_body, event_encoder, response_body
 from osaurus_nb.wire.openai_responses.inbound import Turn, decode_request, decode_turn
 from osaurus_nb.wire.openai_responses.items import items_to_messages
@@ -23,14 +24,16 @@ from osaurus_nb.wire.openai_responses.usage import encode_input_tokens, read_usa
 
 __all__ = [
     "PING",
-    "ResponsesDecoder",
     "ResponsesEncoder",
     "Turn",
     "auth",
     "compaction_body",
+    "count_endpoint",
+    "decode_count_answer",
     "decode_models",
     "decode_request",
     "decode_turn",
+    "encode_count",
     "encode_error",
     "encode_input_tokens",
     "encode_model",
