@@ -107,6 +107,16 @@ class UsageReported:
     usage: Usage
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Relayed:
+    """Bytes of the answer as the provider wrote them, in the dialect in which the caller asked.
+
+    Comes before the events that say the same. Who hands these bytes on has no need to write the events.
+    """
+
+    data: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Warned:
     """A tuning knob was not carried over, or something odd was read. `param` names it."""
@@ -139,6 +149,7 @@ Event = (
     | ToolCallDelta
     | PartEnded
     | UsageReported
+    | Relayed
     | Warned
     | Finished
     | Failed

@@ -83,8 +83,7 @@ def test_a_stream_becomes_text_usage_and_a_finish() -> None:
     assert events == [
         ev.Started("lab", "real", "msg_1"),
         ev.UsageReported(Usage(input_tokens=5, output_tokens=1, cache_read_input_tokens=7)),
-        ev.TextDelta("Hel"),
-        ev.TextDelta("lo"),
+        ev.TextDelta("Hello"),
         ev.PartEnded(),
         ev.UsageReported(Usage(input_tokens=5, output_tokens=2, cache_read_input_tokens=7)),
         ev.Finished("stop"),

@@ -9,7 +9,8 @@ from typing import Any
 from osaurus_nb import events as ev
 from osaurus_nb.models import ModelCard, Usage
 from osaurus_nb.wire import _errors
-from osaurus_nb.wire._payloads import Payloads
+from osaurus_nb.wire._payloads import Payloads, bad
+from osaurus_nb.wire._reading import Reading, Relay
 from osaurus_nb.wire.anthropic_messages._parts import OpenPart, part_of
 
 _REASONS: Mapping[str, ev.FinishReason] = MappingProxyType(
@@ -24,17 +25,16 @@ _REASONS: Mapping[str, ev.FinishReason] = MappingProxyType(
 )
 
 
-def event_decoder(card: ModelCard) -> MessagesDecoder:
-    return MessagesDecoder(card)
+def event_decoder(card: ModelCard, relay: Relay | None = None) -> Reading:
+    return Reading(Payloads(card), _Meaning(card), relay)
 
 
-class MessagesDecoder:
-    """Reads one answer. `done` turns true at `message_stop`: nothing after it counts."""
+class _Meaning:
+    """What the events of one answer say. `done` turns true at `message_stop`: nothing after it counts."""
 
     def __init__(self, card: ModelCard) -> None:
         self.done = False
         self._card = card
-        self._payloads = Payloads(card)
         self._started = False
         self._parts: dict[int, OpenPart] = {}  # the provider's index of a block -> the part being written
         self._taken = 0
@@ -42,16 +42,7 @@ class MessagesDecoder:
         self._stop_sequence: str | None = None
         self._usage: dict[str, Any] = {}
 
-    def feed(self, data: bytes) -> list[ev.Event]:
-        return [event for payload in self._payloads.feed(data) for event in self._payload(payload)]
-
-    def close(self) -> list[ev.Event]:
-        events = [event for payload in self._payloads.close() for event in self._payload(payload)]
-        return [*events, *self._end()]
-
-    def _payload(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
-        if self.done:
-            return
+    def take(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
         match payload:
             case {"type": "error"} | {"error": dict() | str()}:
                 raise _errors.in_band(payload, provider=self._card.provider, model=self._card.id)
@@ -128,11 +119,11 @@ class MessagesDecoder:
             self._usage.pop("estimated", None)
             self._usage |= {key: value for key, value in usage.items() if value is not None}
 
-    def _end(self) -> Iterator[ev.Event]:
+    def end(self, *, marked: bool) -> Iterator[ev.Event]:
         if not self._started:
-            raise self._payloads.bad("sent no answer")
+            raise bad(self._card, "sent no answer")
         if self._reason is None and not self.done:
-            raise self._payloads.bad("ended without saying that it had finished")
+            raise bad(self._card, "ended without saying that it had finished")
         reason = _REASONS.get(self._reason or "", "unknown")
         for part in self._parts.values():
             yield from part.finish(whole=reason in ("stop", "tool_calls"))

@@ -12,6 +12,8 @@ from osaurus_nb.errors import BadAnswer
 from osaurus_nb.messages import Opaque
 from osaurus_nb.models import Capabilities, ModelCard, Usage
 from osaurus_nb.wire import _errors
+from osaurus_nb.wire._payloads import bad
+from osaurus_nb.wire._reading import Reading, Relay
 from osaurus_nb.wire.google_generate import _signatures as signatures
 from osaurus_nb.wire.google_generate._names import NAME, bare
 from osaurus_nb.wire.google_generate._stream import Chunks
@@ -51,31 +53,22 @@ _FAULTS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def event_decoder(card: ModelCard) -> GenerateDecoder:
-    return GenerateDecoder(card)
+def event_decoder(card: ModelCard, relay: Relay | None = None) -> Reading:
+    return Reading(Chunks(card), _Meaning(card), relay)
 
 
-class GenerateDecoder:
-    """Reads one answer. The dialect has no end mark: the finish of every candidate is one, read at the end."""
+class _Meaning:
+    """What the chunks of one answer say. There is no end mark: the finish of every candidate is one, read at the end."""
 
     def __init__(self, card: ModelCard) -> None:
         self.done = False
         self._card = card
-        self._chunks = Chunks(card)
         self._started = False
         self._blocked = False
         self._candidates: dict[int, _Candidate] = {}
         self._usage: Usage | None = None
 
-    def feed(self, data: bytes) -> list[ev.Event]:
-        return [event for payload in self._chunks.feed(data) for event in self._payload(payload)]
-
-    def close(self) -> list[ev.Event]:
-        events = [event for payload in self._chunks.close() for event in self._payload(payload)]
-        self.done = True
-        return [*events, *self._end()]
-
-    def _payload(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
+    def take(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
         if payload.get("error"):
             raise _errors.in_band(payload, provider=self._card.provider, model=self._card.id)
         id = payload.get("responseId")
@@ -102,18 +95,18 @@ class GenerateDecoder:
             tokens = () if isinstance(part.get("text"), str) else tokens
         reason = body.get("finishReason")
         if isinstance(reason, str) and reason in _FAULTS:
-            raise self._chunks.bad(_FAULTS[reason])
+            raise bad(self._card, _FAULTS[reason])
         if isinstance(reason, str) and reason != "FINISH_REASON_UNSPECIFIED":
             state.reason = _REASONS.get(reason, "unknown")  # some servers repeat it on every chunk
 
-    def _end(self) -> Iterator[ev.Event]:
+    def end(self, *, marked: bool) -> Iterator[ev.Event]:
         if self._blocked and not self._candidates:
             self._candidates[0] = _Candidate(0, self._card, None)
             self._candidates[0].reason = "content_filter"
         if not self._candidates:
-            raise self._chunks.bad("sent no answer")
+            raise bad(self._card, "sent no answer")
         if any(state.reason is None for state in self._candidates.values()):
-            raise self._chunks.bad("ended without saying that it had finished")
+            raise bad(self._card, "ended without saying that it had finished")
         for state in self._candidates.values():
             yield from state.end()
         if self._usage is not None:

@@ -7,7 +7,7 @@ from osaurus_nb.wire.ollama_chat.cards import (
     encode_running,
     encode_version,
 )
-from osaurus_nb.wire.ollama_chat.decode import LineDecoder, event_decoder
+from osaurus_nb.wire.ollama_chat.decode import event_decoder
 from osaurus_nb.wire.ollama_chat.encode import (
     PING,
     LineEncoder,
@@ -18,10 +18,10 @@ from osaurus_nb.wire.ollama_chat.encode import (
 )
 from osaurus_nb.wire.ollama_chat.inbound import decode_generate, decode_request, decode_show, is_load, is_unload
 from osaurus_nb.wire.ollama_chat.outbound import auth, encode_request, endpoint, models_path
+from osaurus_nb.wire.openai_chat import status  # an error's own, as everywhere but at one vendor
 
 __all__ = [
     "PING",
-    "LineDecoder",
     "LineEncoder",
     "auth",
     "decode_generate",
@@ -42,4 +42,5 @@ __all__ = [
     "is_load",
     "is_unload",
     "models_path",
+    "status",
 ]

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from pydantic_core import from_json
-
 from osaurus_nb import events as ev
-from osaurus_nb.errors import BadAnswer, ProviderError
 from osaurus_nb.models import ModelCard, Usage
-from osaurus_nb.wire import _errors, _sse
+from osaurus_nb.wire import _errors
+from osaurus_nb.wire._payloads import bad
+from osaurus_nb.wire._reading import Reading, Relay
+from osaurus_nb.wire.ollama_chat._lines import Lines
 
 _REASONS: Mapping[str, ev.FinishReason] = MappingProxyType(
     {"stop": "stop", "length": "length", "content_filter": "content_filter"}
 )
 
 
-def event_decoder(card: ModelCard) -> LineDecoder:
-    return LineDecoder(card)
+def event_decoder(card: ModelCard, relay: Relay | None = None) -> Reading:
+    return Reading(Lines(card), _Meaning(card), relay)
 
 
-class LineDecoder:
-    """Reads one answer. `done` turns true at the line that says so: nothing after it counts."""
+class _Meaning:
+    """What the lines of one answer say. `done` turns true at the line that says so: nothing after it counts."""
 
     def __init__(self, card: ModelCard) -> None:
         self.done = False
         self._card = card
-        self._tail = b""
         self._prefix: str | None = None  # of the ids that we invent; None before the first line
         self._next = 0
         self._open: tuple[str, int] | None = None
@@ -37,23 +36,7 @@ class LineDecoder:
         self._reason: ev.FinishReason = "unknown"
         self._usage: Usage | None = None
 
-    def feed(self, data: bytes) -> list[ev.Event]:
-        *lines, self._tail = (self._tail + data).split(b"\n")
-        if len(self._tail) > _sse.MAX_LINE:
-            raise self._bad("sent a line without end")
-        return self._lines(lines)
-
-    def close(self) -> list[ev.Event]:
-        events = self._lines([self._tail])
-        if not self.done:
-            raise self._bad("ended without saying that it had finished" if self._prefix else "sent no answer")
-        return [*events, *self._end()]
-
-    def _lines(self, lines: Iterable[bytes]) -> list[ev.Event]:
-        return [event for line in lines if line.strip() and not self.done for event in self._line(line.strip())]
-
-    def _line(self, line: bytes) -> Iterator[ev.Event]:
-        payload = self._parse(line)
+    def take(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
         if payload.get("error"):
             raise _errors.in_band(payload, provider=self._card.provider, model=self._card.id)
         if self._prefix is None:
@@ -66,16 +49,6 @@ class LineDecoder:
             self.done = True
             self._reason = _REASONS.get(str(payload.get("done_reason")), "unknown")
             self._usage = read_usage(payload)
-
-    def _parse(self, line: bytes) -> Mapping[str, Any]:
-        try:
-            payload = from_json(line)
-        except ValueError:
-            what = "a web page" if line.startswith(b"<") else "something that is not JSON"
-            raise self._bad(f"sent {what} instead of an answer; check its base URL") from None
-        if not isinstance(payload, dict):
-            raise self._bad("sent JSON that is not an object")
-        return payload
 
     def _said(self, message: Mapping[str, Any], payload: Mapping[str, Any]) -> Iterator[ev.Event]:
         """/api/generate has the same words one level higher."""
@@ -114,15 +87,15 @@ class LineDecoder:
         self._next += 1
         return self._next - 1
 
-    def _end(self) -> Iterator[ev.Event]:
+    def end(self, *, marked: bool) -> Iterator[ev.Event]:
+        if not self.done:
+            what = "ended without saying that it had finished" if self._prefix else "sent no answer"
+            raise bad(self._card, what)
         yield from self._close_open()
         if self._usage is not None:
             yield ev.UsageReported(self._usage)
         # The dialect says stop after a call too; what was sent is what counts.
         yield ev.Finished("tool_calls" if self._called and self._reason == "stop" else self._reason)
-
-    def _bad(self, what: str) -> ProviderError:
-        return BadAnswer(f"{self._card.provider} {what}.", provider=self._card.provider, model=self._card.id)
 
 
 def _text(arguments: Any) -> str:

@@ -1,7 +1,7 @@
 """OpenAI Chat Completions wire format. Pure: no I/O, no clock, no settings."""
 
 from osaurus_nb.wire._sse import PING
-from osaurus_nb.wire.openai_chat.decode import ChatDecoder, decode_models, event_decoder
+from osaurus_nb.wire.openai_chat.decode import decode_models, event_decoder
 from osaurus_nb.wire.openai_chat.encode import (
     ChatEncoder,
     encode_error,
@@ -15,7 +15,6 @@ from osaurus_nb.wire.openai_chat.outbound import auth, encode_request, endpoint,
 
 __all__ = [
     "PING",
-    "ChatDecoder",
     "ChatEncoder",
     "auth",
     "decode_models",

@@ -10,7 +10,8 @@ from osaurus_nb import events as ev
 from osaurus_nb.errors import BadAnswer, OsaurusError
 from osaurus_nb.models import Capabilities, ModelCard, Usage
 from osaurus_nb.wire import _errors
-from osaurus_nb.wire._payloads import Payloads
+from osaurus_nb.wire._payloads import Payloads, bad
+from osaurus_nb.wire._reading import Reading, Relay
 
 _REASONS: Mapping[str, ev.FinishReason] = {
     "stop": "stop",
@@ -21,32 +22,21 @@ _REASONS: Mapping[str, ev.FinishReason] = {
 }
 
 
-def event_decoder(card: ModelCard) -> ChatDecoder:
-    return ChatDecoder(card)
+def event_decoder(card: ModelCard, relay: Relay | None = None) -> Reading:
+    return Reading(Payloads(card), _Meaning(card), relay)
 
 
-class ChatDecoder:
-    """Reads one answer. `done` turns true at `[DONE]`: nothing after it counts."""
+class _Meaning:
+    """What the chunks of one answer say. The dialect ends a stream with a mark, not with an object."""
 
     def __init__(self, card: ModelCard) -> None:
+        self.done = False
         self._card = card
-        self._payloads = Payloads(card)
         self._started = False
         self._choices: dict[int, _ChoiceState] = {}
         self._usage: Usage | None = None
 
-    @property
-    def done(self) -> bool:
-        return self._payloads.done
-
-    def feed(self, data: bytes) -> list[ev.Event]:
-        return _joined([event for payload in self._payloads.feed(data) for event in self._payload(payload)])
-
-    def close(self) -> list[ev.Event]:
-        events = [event for payload in self._payloads.close() for event in self._payload(payload)]
-        return [*events, *self._end()]
-
-    def _payload(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
+    def take(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
         if payload.get("error"):
             raise _errors.in_band(payload, provider=self._card.provider, model=self._card.id)
         if isinstance(extension := payload.get("osaurus"), dict):
@@ -74,41 +64,22 @@ class ChatDecoder:
         yield from state.delta(delta, _logprobs(choice.get("logprobs")))
         reason = choice.get("finish_reason")
         if reason == "error":
-            raise self._payloads.bad("broke off with an error")
+            raise bad(self._card, "broke off with an error")
         if reason:
             yield from state.end(_REASONS.get(str(reason), "unknown"))
 
-    def _end(self) -> Iterator[ev.Event]:
+    def end(self, *, marked: bool) -> Iterator[ev.Event]:
         if not self._choices:
-            raise self._payloads.bad("sent no answer")
+            raise bad(self._card, "sent no answer")
         unfinished = [state for state in self._choices.values() if state.reason is None]
-        if unfinished and not self.done:
-            raise self._payloads.bad("ended without saying that it had finished")
+        if unfinished and not marked:
+            raise bad(self._card, "ended without saying that it had finished")
         for state in unfinished:
             yield from state.end("unknown")
         if self._usage is not None:
             yield ev.UsageReported(self._usage)
         for state in self._choices.values():
             yield ev.Finished(state.reason or "unknown", state.choice)
-
-
-def _joined(events: list[ev.Event]) -> list[ev.Event]:
-    """Words that arrived together go on together: each event costs more on its way than its text is worth."""
-    if len(events) < 2:
-        return events
-    joined: list[ev.Event] = []
-    for event in events:
-        last = joined[-1] if joined else None
-        if isinstance(event, ev.TextDelta) and isinstance(last, ev.TextDelta) and _same_part(last, event):
-            joined[-1] = ev.TextDelta(last.text + event.text, event.index, event.choice)
-        else:
-            joined.append(event)
-    return joined
-
-
-def _same_part(one: ev.TextDelta, other: ev.TextDelta) -> bool:
-    bare = not one.logprobs and not other.logprobs
-    return bare and (one.index, one.choice) == (other.index, other.choice)
 
 
 class _ChoiceState:

@@ -52,7 +52,7 @@ class ChatEncoder:
                 self._usage = event.usage
             case ev.Substituted() | ev.Started() | ev.AttemptStarted() | ev.AttemptFailed() | ev.Warned():
                 self._note(event)
-            case ev.PartEnded():
+            case ev.PartEnded() | ev.Relayed():
                 pass
             case _:
                 assert_never(event)

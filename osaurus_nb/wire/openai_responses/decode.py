@@ -2,47 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from osaurus_nb import events as ev
 from osaurus_nb.errors import ProviderError
 from osaurus_nb.models import ModelCard
 from osaurus_nb.wire import _errors
-from osaurus_nb.wire._payloads import Payloads
+from osaurus_nb.wire._payloads import Payloads, bad
+from osaurus_nb.wire._reading import Reading, Relay
 from osaurus_nb.wire.openai_responses._growing import Growing
 from osaurus_nb.wire.openai_responses.usage import read_usage
 
 _INCOMPLETE: Mapping[str, ev.FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
-def event_decoder(card: ModelCard) -> ResponsesDecoder:
-    return ResponsesDecoder(card)
+def event_decoder(card: ModelCard, relay: Relay | None = None) -> Reading:
+    return Reading(Payloads(card), _Meaning(card), relay)
 
 
-class ResponsesDecoder:
-    """Reads one answer. `done` turns true at the terminal event: nothing after it counts."""
+class _Meaning:
+    """What the events of one answer say. `done` turns true at the terminal event: nothing after it counts."""
 
     def __init__(self, card: ModelCard) -> None:
         self.done = False
         self._card = card
-        self._payloads = Payloads(card)
         self._started = False
         self._growing = Growing()
 
-    def feed(self, data: bytes) -> list[ev.Event]:
-        return [event for payload in self._payloads.feed(data) for event in self._payload(payload)]
-
-    def close(self) -> list[ev.Event]:
-        events = [event for payload in self._payloads.close() for event in self._payload(payload)]
+    def end(self, *, marked: bool) -> Iterable[ev.Event]:
         if not self.done:
             what = "ended without saying that it had finished" if self._started else "sent no answer"
-            raise self._payloads.bad(what)
-        return events
+            raise bad(self._card, what)
+        return ()
 
-    def _payload(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
-        if self.done:
-            return
+    def take(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
         kind = payload.get("type")
         if payload.get("error") or kind == "error":
             raise self._told(payload)
@@ -57,7 +51,7 @@ class ResponsesDecoder:
             case "response.failed":
                 raise self._told(_object(payload, "response"))
             case "response.cancelled":
-                raise self._payloads.bad("cancelled its answer")
+                raise bad(self._card, "cancelled its answer")
             case str():
                 yield from self._growing.add(kind, payload)
 

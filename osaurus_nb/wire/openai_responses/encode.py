@@ -51,6 +51,8 @@ class ResponsesEncoder:
                 self._usage = event.usage
             case ev.Substituted() | ev.Started() | ev.AttemptStarted() | ev.AttemptFailed() | ev.Warned():
                 self._note(event)
+            case ev.Relayed():
+                pass
             case _:
                 assert_never(event)
         return b""

@@ -100,8 +100,7 @@ def test_a_stream_becomes_text_usage_and_a_finish() -> None:
 
     assert events == [
         ev.Started("google", "real", "r"),
-        ev.TextDelta("Hel"),
-        ev.TextDelta("lo"),
+        ev.TextDelta("Hello"),
         ev.PartEnded(),
         ev.UsageReported(Usage(input_tokens=5, output_tokens=2)),
         ev.Finished("stop"),

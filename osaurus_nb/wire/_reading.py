@@ -1,0 +1,97 @@
+"""One answer, from a provider's bytes to our events. What a dialect means by its objects is a `Meaning`. Pure.
+
+With a `relay` the bytes go along too, as `Relayed` in front of the events that they say: for a caller who speaks the
+same dialect and shall miss nothing of what the provider wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from osaurus_nb import events as ev
+from osaurus_nb.errors import ProviderError
+from osaurus_nb.wire._payloads import Frame
+
+#: What of a frame may be handed on, fit for the caller's parser; nothing where it is not meant for him.
+Relay = Callable[[Frame], bytes]
+
+
+class Frames(Protocol):
+    """Bytes in, objects out."""
+
+    done: bool
+
+    def feed(self, data: bytes, /) -> Iterator[Frame]: ...
+
+    def close(self) -> Iterator[Frame]: ...
+
+
+class Meaning(Protocol):
+    """What the objects of one answer say. `done` turns true at the last one: nothing after it counts."""
+
+    done: bool
+
+    def take(self, payload: Mapping[str, Any], /) -> Iterable[ev.Event]: ...
+
+    def end(self, *, marked: bool) -> Iterable[ev.Event]:
+        """What was held back. `marked`: the bytes themselves had an end mark. Raises BadAnswer for half an answer."""
+
+
+class Reading:
+    """An EventDecoder. What came before a fault is told before the fault is raised."""
+
+    def __init__(self, frames: Frames, meaning: Meaning, relay: Relay | None = None) -> None:
+        self._frames = frames
+        self._meaning = meaning
+        self._relay = relay
+        self._fault: ProviderError | None = None
+
+    @property
+    def done(self) -> bool:
+        return self._meaning.done or self._frames.done or self._fault is not None
+
+    def feed(self, data: bytes) -> list[ev.Event]:
+        return self._events(self._frames.feed(data))
+
+    def close(self) -> list[ev.Event]:
+        events = [] if self._fault else self._events(self._frames.close())
+        if self._fault:
+            raise self._fault
+        return [*events, *self._meaning.end(marked=self._frames.done)]
+
+    def _events(self, frames: Iterable[Frame]) -> list[ev.Event]:
+        events: list[ev.Event] = []
+        relayed: list[bytes] = []
+        try:
+            for frame in frames:
+                if self._meaning.done:
+                    break
+                events += self._meaning.take(frame.payload)
+                if self._relay is not None:
+                    relayed.append(self._relay(frame))
+        except ProviderError as fault:
+            if not events:
+                raise
+            self._fault = fault
+        told = _joined(events)
+        return [ev.Relayed(b"".join(relayed)), *told] if any(relayed) else told
+
+
+def _joined(events: list[ev.Event]) -> list[ev.Event]:
+    """Words that arrived together go on together: each event costs more on its way than its text is worth."""
+    if len(events) < 2:
+        return events
+    joined: list[ev.Event] = []
+    for event in events:
+        last = joined[-1] if joined else None
+        if isinstance(event, ev.TextDelta) and isinstance(last, ev.TextDelta) and _same_part(last, event):
+            joined[-1] = ev.TextDelta(last.text + event.text, event.index, event.choice)
+        else:
+            joined.append(event)
+    return joined
+
+
+def _same_part(one: ev.TextDelta, other: ev.TextDelta) -> bool:
+    bare = not one.logprobs and not other.logprobs
+    return bare and (one.index, one.choice) == (other.index, other.choice)
