@@ -63,7 +63,9 @@ def _providers_command(commands: _Commands[argparse.ArgumentParser]) -> None:
     add = actions.add_parser("add", help="set one up; its models are then named NAME/id")
     add.add_argument("name")
     add.add_argument("--url", required=True, help="its base URL, e.g. http://127.0.0.1:8000/v1")
-    add.add_argument("--format", default="openai", help="the dialect it speaks (default: openai)")
+    add.add_argument(
+        "--format", default="openai", help="openai (the default), openResponses, anthropic, gemini or ollama"
+    )
     add.add_argument("--key-env", metavar="VAR", help="the environment variable that holds its key")
     add.set_defaults(run=_providers_add)
     remove = actions.add_parser("remove", help="forget one")

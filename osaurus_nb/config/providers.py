@@ -1,7 +1,8 @@
 """The remote providers that the user set up: `providers/remote.json`, shared with the Osaurus app.
 
-The app's keys and rows that we do not know are kept as they are. What is ours alone (where a key is read from) is in
-a side file, for the app would drop it. Neither file ever holds a secret.
+The app's keys and rows that we do not know are kept as they are. What is ours alone (where a key is read from, a format
+that the app does not know) is in a side file: the app would drop the one and choke on the other. Neither
+file ever holds a secret.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from osaurus_nb.config.endpoints import endpoint_class
@@ -24,8 +25,8 @@ from osaurus_nb.models import LOCAL
 
 #: Names that are ours and cannot be a provider's.
 RESERVED = frozenset({LOCAL, "osaurus"})
-#: The formats we speak, named as the app names them.
-TYPES = ("openai", "openResponses", "anthropic", "gemini")
+#: The formats we speak, named as the app names them where it does.
+TYPES = ("openai", "openResponses", "anthropic", "gemini", "ollama")
 #: Hosts and the environment variable in which their users keep the key.
 KEY_VARIABLES: Mapping[str, str] = {
     "api.openai.com": "OPENAI_API_KEY",
@@ -36,8 +37,23 @@ KEY_VARIABLES: Mapping[str, str] = {
     "api.deepseek.com": "DEEPSEEK_API_KEY",
     "api.mistral.ai": "MISTRAL_API_KEY",
     "api.groq.com": "GROQ_API_KEY",
+    "ollama.com": "OLLAMA_API_KEY",
 }
 _ENDPOINTS = ("/chat/completions", "/completions", "/models", "/responses", "/messages")
+
+
+class _StandIn(NamedTuple):
+    """What the app shall speak to a server whose own format it does not know, where, and what is not its root."""
+
+    type: str
+    path: str
+    endpoints: Sequence[str]
+
+
+#: Formats that are not the app's.
+_STAND_INS: Mapping[str, _StandIn] = {
+    "ollama": _StandIn("openai", "/v1", ("/api/chat", "/api/generate", "/api/tags", "/api", "/v1"))
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +109,16 @@ class ProviderFile:
             raise ConfigError("A provider needs a name, e.g. `osaurus-nb providers add lab --url http://host:8000/v1`.")
         if format not in TYPES:
             raise ConfigError(f"'{format}' is not a format we speak. Use one of: {', '.join(TYPES)}.")
-        row = {"id": str(uuid.uuid4()).upper(), "name": name.strip(), "providerType": format, **_address(url)}
+        row = {"id": str(uuid.uuid4()).upper(), "name": name.strip(), **_spoken(format, url)}
         row |= {"enabled": True, "autoConnect": True, "timeout": 60, "disableTimeout": False, "customHeaders": {}}
         row |= {"secretHeaderKeys": [], "manualModelIds": [], "authType": "apiKey" if key_env else "none"}
         with locked(self.path):
             rows = self._rows()
             if _slug(name) in RESERVED or any(_slug(other["name"]) == _slug(name) for other in rows):
                 raise ConfigError(f"The name '{name}' is taken. Remove that provider first, or choose another name.")
-            self._write([*rows, row], self._read(self._side) | ({row["id"]: {"keyEnv": key_env}} if key_env else {}))
+            ours = {"keyEnv": key_env, "format": format if format in _STAND_INS else None}
+            kept = {key: value for key, value in ours.items() if value}
+            self._write([*rows, row], self._read(self._side) | ({row["id"]: kept} if kept else {}))
         return self.find(name)
 
     def remove(self, name: str) -> None:
@@ -168,12 +186,13 @@ def _provider(row: Mapping[str, Any], ours: Mapping[str, Any], taken: set[str]) 
     base = _slug(row["name"])
     slug = next(s for s in (base, *(f"{base}-{n}" for n in range(2, 1000))) if s not in taken)
     taken.add(slug)
+    format = _format(row, ours)
     return Provider(
         id=row["id"],
         name=row["name"],
         slug=slug,
-        url=base_url(row),
-        format=row.get("providerType", "openai"),
+        url=base_url(row).removesuffix(_STAND_INS[format].path) if format in _STAND_INS else base_url(row),
+        format=format,
         enabled=row.get("enabled") is not False,
         auth=row.get("authType", "none") != "none",
         key_env=ours.get("keyEnv"),
@@ -182,6 +201,21 @@ def _provider(row: Mapping[str, Any], ours: Mapping[str, Any], taken: set[str]) 
         timeout=None if row.get("disableTimeout") else float(row.get("timeout") or 60),
         row=row,
     )
+
+
+def _format(row: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """The app's word, unless ours stands behind it. Ours is void where the app's user has chosen another since."""
+    said, meant = str(row.get("providerType", "openai")), str(ours.get("format"))
+    return meant if meant in _STAND_INS and _STAND_INS[meant].type == said else said
+
+
+def _spoken(format: str, url: str) -> dict[str, Any]:
+    """The app's fields for a format and a URL: what it can speak itself at that server."""
+    if format not in _STAND_INS:
+        return {"providerType": format, **_address(url, _ENDPOINTS)}
+    known = _STAND_INS[format]
+    address = _address(url, known.endpoints)
+    return {"providerType": known.type, **address, "basePath": address["basePath"] + known.path}
 
 
 def base_url(row: Mapping[str, Any]) -> str:
@@ -198,7 +232,7 @@ def base_url(row: Mapping[str, Any]) -> str:
     return f"{protocol}://{host}/{path}".rstrip("/")
 
 
-def _address(url: str) -> dict[str, Any]:
+def _address(url: str, endpoints: Sequence[str]) -> dict[str, Any]:
     """The app's fields for a pasted URL; an endpoint's path at its end is taken off."""
     try:
         parts = urlsplit(url if "://" in url else f"//{url}")
@@ -210,7 +244,7 @@ def _address(url: str) -> dict[str, Any]:
     if parts.username or parts.password or parts.query:
         raise ConfigError("The URL must not carry a key, a password or a query: keys are set with --key-env.")
     path = parts.path.rstrip("/")
-    path = next((path.removesuffix(end) for end in _ENDPOINTS if path.endswith(end)), path)
+    path = next((path.removesuffix(end) for end in endpoints if path.endswith(end)), path)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     scheme = parts.scheme or ("https" if endpoint_class(parts.hostname) == "cloud" else "http")
     fields = {"providerProtocol": scheme, "host": host, "basePath": path or ""}

@@ -62,7 +62,7 @@ class RemoteAdapter:
         for warning in encoded.warnings:
             yield warning
         key = self._key(card)
-        call = self._call(encoded, self._codec.endpoint(card), key, attempt.timeouts)
+        call = self._call(encoded, encoded.path or self._codec.endpoint(card), key, attempt.timeouts)
         decoder = self._codec.event_decoder(card)
         answer = exchange(self._door, call, decoder, self._refusal(key, card), who=(self.provider, card.id))
         async with aclosing(answer) as events:

@@ -20,6 +20,7 @@ FORMATS: Mapping[str, str] = MappingProxyType(
         "openResponses": "osaurus_nb.wire.openai_responses",
         "anthropic": "osaurus_nb.wire.anthropic_messages",
         "gemini": "osaurus_nb.wire.google_generate",
+        "ollama": "osaurus_nb.wire.ollama_chat",
     }
 )
 

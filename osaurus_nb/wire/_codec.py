@@ -15,12 +15,14 @@ from osaurus_nb.request import ChatRequest
 class Encoded:
     """A body ready for the provider, what it could not carry, and headers that this one request needs.
 
-    Such a header, its name in lower case, wins over the one of `WireFormat.auth`.
+    Such a header, its name in lower case, wins over the one of `WireFormat.auth`; `path`, where this one goes, over
+    `WireFormat.endpoint`.
     """
 
     body: dict[str, Any]
     warnings: tuple[Warned, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
+    path: str | None = None
 
 
 class EventEncoder(Protocol):

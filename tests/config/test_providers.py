@@ -31,6 +31,31 @@ def test_a_provider_is_added_found_and_removed(file: ProviderFile) -> None:
     assert file.load() == []
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["http://localhost:11434", "localhost:11434/", "http://localhost:11434/v1", "http://localhost:11434/api/chat"],
+)
+def test_a_format_of_ours_is_kept_from_the_app(file: ProviderFile, url: str) -> None:
+    """The app finds a type that it knows, at a path where the same server speaks it; we speak Ollama at the root."""
+    provider = file.add("llamas", url, format="ollama")
+
+    [row] = json.loads(file.path.read_text())["providers"]
+    assert (provider.format, provider.url, provider.auth) == ("ollama", "http://localhost:11434", False)
+    assert (row["providerType"], base_url(row)) == ("openai", "http://localhost:11434/v1")
+
+
+def test_what_the_app_chose_since_is_what_counts(file: ProviderFile) -> None:
+    """Where its user has given the provider another type, the format that we kept is void."""
+    file.add("llamas", "http://h:11434", format="ollama")
+    content = json.loads(file.path.read_text())
+    content["providers"][0]["providerType"] = "anthropic"
+    file.path.write_text(json.dumps(content))
+
+    provider = file.find("llamas")
+
+    assert (provider.format, provider.url) == ("anthropic", "http://h:11434/v1")
+
+
 def test_the_file_is_the_users_alone_and_holds_no_key_name_of_ours(file: ProviderFile) -> None:
     """Mode 0600; the app's file has the app's keys only."""
     file.add("lab", "http://h/v1", key_env="LAB_KEY")

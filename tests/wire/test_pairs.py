@@ -10,12 +10,15 @@ import pytest
 from osaurus_nb import events as ev
 from osaurus_nb import request as ask
 from osaurus_nb import wire
+from osaurus_nb.errors import Unsupported
 from osaurus_nb.messages import Media, Message, Text, ToolCall, ToolResult, assistant, system, user
 from osaurus_nb.models import ModelCard, Usage
 
 CARD = ModelCard("m", "lab")
 NAMES = sorted(wire.FORMATS)
 PAIRS = list(product(NAMES, NAMES))
+#: Ollama alone has no choice of tools.
+CHOOSING = [name for name in NAMES if name != "ollama"]
 PNG = b"\x89PNG\r\n\x1a\n"
 CALL = ToolCall("call_1", "weather", '{"city": "Paris"}')
 TOOL = ask.Tool("weather", "Weather of a city.", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -126,12 +129,27 @@ def test_an_answer_comes_back_whole(caller: str, provider: str) -> None:
     assert (answer.usage.total_input, answer.usage.total_output) == (8, 4)
 
 
-@pytest.mark.parametrize(("caller", "provider"), PAIRS)
+@pytest.mark.parametrize(("caller", "provider"), list(product(CHOOSING, CHOOSING)))
 def test_a_choice_of_tools_is_kept(caller: str, provider: str) -> None:
-    """Forcing a tool, one or any, means the same in every dialect."""
+    """Forcing a tool, one or any, means the same in every dialect that knows a choice."""
     for choice in ("required", "none", ask.NamedTool("weather")):
         spoken, _ = through(caller, ask.ChatRequest("m", (user("hi"),), tools=(TOOL,), tool_choice=choice))
 
         arrived, _ = through(provider, spoken)
 
         assert arrived.tool_choice == choice
+
+
+@pytest.mark.parametrize("caller", CHOOSING)
+def test_a_choice_that_a_provider_does_not_know_is_refused_or_meant(caller: str) -> None:
+    """Nobody can make an Ollama model call a tool, so that is an error; where none may be called, none is offered."""
+    for choice in ("required", ask.NamedTool("weather")):
+        spoken, _ = through(caller, ask.ChatRequest("m", (user("hi"),), tools=(TOOL,), tool_choice=choice))
+        with pytest.raises(Unsupported, match="tool"):
+            through("ollama", spoken)
+    spoken, _ = through(caller, ask.ChatRequest("m", (user("hi"),), tools=(TOOL,), tool_choice="none"))
+
+    arrived, warnings = through("ollama", spoken)
+
+    assert arrived.tools == ()
+    assert not any(warning.param == "tool_choice" for warning in warnings)

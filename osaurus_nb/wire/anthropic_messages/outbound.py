@@ -38,6 +38,7 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     """The body to send, always streaming. Asks for the older version of the API where only that one can carry it."""
     if request.sampling.n > 1:
         raise Unsupported("Anthropic gives one answer for each request; ask again for another.", param="n")
+    _opaque.refuse_raw(request, "Anthropic")
     system, messages, moved = _turns.encode(request.messages)
     _refuse_prefill(messages, card)
     max_tokens = request.sampling.max_output_tokens or card.max_output_tokens or DEFAULT_MAX_TOKENS

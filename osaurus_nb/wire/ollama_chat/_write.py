@@ -47,17 +47,16 @@ def call(id: str, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": id, "function": {"name": name, "arguments": args}}
 
 
-def ending(reason: FinishReason, usage: Usage | None, timings: Timings | None) -> dict[str, Any]:
+def ending(reason: FinishReason, usage: Usage | None, timings: Timings) -> dict[str, Any]:
     """The keys of the last line. Counts are there where someone counted, times in nanoseconds or zero."""
-    total = timings.total if timings else 0.0
-    waited = (timings.first_token if timings else None) or 0.0
+    waited = timings.first_token or 0.0
     body: dict[str, Any] = {
         "done": True,
         "done_reason": _REASONS[reason],
-        "total_duration": _nanoseconds(total),
+        "total_duration": _nanoseconds(timings.total),
         "load_duration": 0,
         "prompt_eval_duration": _nanoseconds(waited),
-        "eval_duration": _nanoseconds(max(total - waited, 0.0)),
+        "eval_duration": _nanoseconds(max(timings.total - waited, 0.0)),
     }
     if usage is not None:
         body |= {"prompt_eval_count": usage.total_input, "eval_count": usage.total_output}

@@ -41,12 +41,13 @@ def encode_model(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def encode_running(cards: Iterable[ModelCard], *, expires: int) -> dict[str, Any]:
-    """`GET /api/ps`. `expires` is when the models will be unloaded, in seconds."""
+def encode_running(cards: Iterable[ModelCard], *, expires: int | None = None) -> dict[str, Any]:
+    """`GET /api/ps`. `expires` is when the models will be unloaded, in seconds, where that is known."""
+    end = {"expires_at": when(expires)} if expires is not None else {}
     rows = []
     for card in cards:
         window = {"context_length": card.context_length} if card.context_length is not None else {}
-        rows.append(_row(card) | window | {"expires_at": when(expires), "size_vram": card.size_bytes or 0})
+        rows.append(_row(card) | window | end | {"size_vram": card.size_bytes or 0})
     return {"models": rows}
 
 

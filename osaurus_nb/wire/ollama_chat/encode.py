@@ -17,21 +17,21 @@ from osaurus_nb.wire.ollama_chat._names import NAME, when
 #: Sent in a silence, on either path: a line that says nothing yet.
 PING = write.line({"message": {"role": "assistant", "content": ""}, "response": "", "done": False})
 
-Clock = Callable[[], Timings | None]
+Elapsed = Callable[[], float]
 
 
-def _untimed() -> None:
-    return None
+def _untimed() -> float:
+    return 0.0
 
 
-def event_encoder(request: ChatRequest, *, id: str, created: int, timings: Clock = _untimed) -> LineEncoder:
-    """For /api/chat. `timings` is asked once, at the end; without it the times are zero."""
-    return LineEncoder(_Message(), request, id=id, created=created, timings=timings)
+def event_encoder(request: ChatRequest, *, id: str, created: int, elapsed: Elapsed = _untimed) -> LineEncoder:
+    """For /api/chat. `elapsed` tells the seconds since the question came; without it the times are zero."""
+    return LineEncoder(_Message(), request, id=id, created=created, elapsed=elapsed)
 
 
-def generate_encoder(request: ChatRequest, *, id: str, created: int, timings: Clock = _untimed) -> LineEncoder:
+def generate_encoder(request: ChatRequest, *, id: str, created: int, elapsed: Elapsed = _untimed) -> LineEncoder:
     """For /api/generate."""
-    return LineEncoder(_Response(), request, id=id, created=created, timings=timings)
+    return LineEncoder(_Response(), request, id=id, created=created, elapsed=elapsed)
 
 
 def encode_loaded(request: ChatRequest, *, created: int, unloaded: bool = False) -> dict[str, Any]:
@@ -66,13 +66,13 @@ class LineEncoder:
     """Writes one answer. A call is written when it is whole, for the dialect has no pieces of calls."""
 
     def __init__(
-        self, form: _Message | _Response, request: ChatRequest, *, id: str, created: int, timings: Clock
+        self, form: _Message | _Response, request: ChatRequest, *, id: str, created: int, elapsed: Elapsed
     ) -> None:
         self._form = form
         self._head = {"model": request.model, "created_at": when(created)}
         self._route = Route(id)
-        self._timings = timings
-        self._begun = False
+        self._elapsed = elapsed
+        self._begun: float | None = None  # when the first word went out
         self._failed = False
         self._usage: Usage | None = None
         self._calls: dict[int, _Call] = {}
@@ -106,7 +106,7 @@ class LineEncoder:
         choice = answer.choices[0]
         for part in choice.message.parts:
             self._note_lost(part.provider_metadata)
-        ending = write.ending(choice.finish_reason, answer.usage, answer.timings or self._timings())
+        ending = write.ending(choice.finish_reason, answer.usage, answer.timings or Timings(self._elapsed()))
         said = self._whole(choice.message, cut=choice.finish_reason == "length")
         extension = {**self._route.first(), **(self._route.last() or {})}
         return {**self._head, **said, **write.logprobs(choice.logprobs), **ending, "osaurus": extension}
@@ -151,7 +151,7 @@ class LineEncoder:
     def _finish(self, event: ev.Finished) -> bytes:
         for call in self._calls.values():
             self._note_cut(call)
-        ending = write.ending(event.finish_reason, self._usage, self._timings())
+        ending = write.ending(event.finish_reason, self._usage, Timings(self._elapsed(), self._begun))
         last = self._route.last()
         return self._line({**self._form.said(), **ending, **({"osaurus": last} if last else {})})
 
@@ -163,9 +163,11 @@ class LineEncoder:
         return self._line({**self._form.said(text), **fields})
 
     def _line(self, fields: Mapping[str, Any]) -> bytes:
-        first, self._begun = not self._begun, True
-        extension = {"osaurus": self._route.first()} if first else {}
-        return write.line({**self._head, "done": False, **extension, **fields})
+        head = {**self._head, "done": False}
+        if self._begun is None:
+            self._begun = self._elapsed()
+            head["osaurus"] = self._route.first()
+        return write.line({**head, **fields})
 
     def _note_cut(self, call: _Call | ToolCall) -> None:
         self._route.note(ev.Warned("tool_call_cut", f"The call of '{call.name}' broke off and was left out."))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from osaurus_nb import request as ask
 from osaurus_nb.errors import RequestError, Unsupported
 from osaurus_nb.messages import Message, Opaque, Text
 from osaurus_nb.wire._inbound import validate
-from osaurus_nb.wire._opaque import AS_SENT, keep, own
+from osaurus_nb.wire._opaque import AS_SENT, keep, own, raw
 from osaurus_nb.wire.ollama_chat import _messages, _thinking
 from osaurus_nb.wire.ollama_chat import _schema as schema
 from osaurus_nb.wire.ollama_chat._names import NAME
@@ -23,17 +25,20 @@ def decode_request(body: bytes) -> ask.ChatRequest:
 
 
 def decode_generate(body: bytes) -> ask.ChatRequest:
-    """Read a body of /api/generate: one prompt, which is one question of the user."""
+    """Read a body of /api/generate: one prompt, which is one question of the user unless it is `raw`."""
     parsed = validate(schema.GenerateBody, body)
-    for name in ("suffix", "template", "context", "raw"):
+    for name in ("suffix", "template", "context"):
         if getattr(parsed, name):
             raise Unsupported(f"'{name}' is about one model's own prompt; ask with 'prompt' alone.", param=name)
+    if parsed.raw and parsed.system:
+        raise Unsupported("A raw prompt stands alone: write 'system' into it.", param="system")
     images = tuple(_messages.images(parsed.images, "images"))
     if not parsed.prompt and not images:
         return _request(parsed, ())
     head = (Message("system", (Text(parsed.system),)),) if parsed.system else ()
     said = (Text(parsed.prompt),) if parsed.prompt else ()
-    return _request(parsed, (*head, Message("user", (*said, *images))))
+    request = _request(parsed, (*head, Message("user", (*said, *images))))
+    return replace(request, provider_metadata={**(request.provider_metadata or {}), **raw()}) if parsed.raw else request
 
 
 def decode_show(body: bytes) -> str:

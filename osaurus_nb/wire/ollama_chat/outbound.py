@@ -37,6 +37,7 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
         raise Unsupported("Ollama gives one answer for each request; ask again for another.", param="n")
     if request.tool_choice == "required" or isinstance(request.tool_choice, ask.NamedTool):
         raise Unsupported("Ollama cannot be made to call a tool; let the model choose.", param="tool_choice")
+    raw = _opaque.is_raw(request)
     state = _opaque.own(request.provider_metadata, NAME)
     options = {**(state.get("options") or {}), **_options(request.sampling)}
     think, unthought = _think(request, card, state)
@@ -52,11 +53,22 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     body: dict[str, Any] = {
         **_openai_keys.without(request.extra),
         "model": card.id,
-        "messages": list(_messages(request.messages)),
+        **(_raw(request) if raw else {"messages": list(_messages(request.messages))}),
         "stream": True,
         **{key: value for key, value in fields.items() if value is not None},
     }
-    return Encoded(body, (*_told(request), *unthought, *_opaque.dropped(request, NAME)))
+    warnings = (*_told(request), *unthought, *_opaque.dropped(request, NAME))
+    return Encoded(body, warnings, path="/api/generate" if raw else None)
+
+
+def _raw(request: ask.ChatRequest) -> dict[str, Any]:
+    """The keys of /api/generate: /api/chat always puts a template around what it is asked."""
+    if request.tools:
+        raise Unsupported("A raw prompt offers no tools.", param="tools")
+    [message] = request.messages
+    said = _said("user", message.parts)
+    images = {"images": said["images"]} if "images" in said else {}
+    return {"prompt": said["content"], "raw": True, **images}
 
 
 def _messages(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:

@@ -34,6 +34,7 @@ def auth(key: str | None) -> dict[str, str]:
 
 def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     """The body to send, always streaming and with usage. Keys we do not know go along as they came."""
+    _opaque.refuse_raw(request, "Chat Completions")
     sampling, warnings = _sampling(request.sampling, card)
     body: dict[str, Any] = {
         **_extra(request),

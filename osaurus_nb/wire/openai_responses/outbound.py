@@ -11,7 +11,7 @@ from osaurus_nb.events import Warned
 from osaurus_nb.messages import Message
 from osaurus_nb.models import ModelCard
 from osaurus_nb.wire._codec import Encoded
-from osaurus_nb.wire._opaque import AS_SENT, dropped, own
+from osaurus_nb.wire._opaque import AS_SENT, dropped, own, refuse_raw
 from osaurus_nb.wire.openai_responses._names import DIALECT
 from osaurus_nb.wire.openai_responses._resource import write_format, write_tool_choice
 from osaurus_nb.wire.openai_responses._sent import input_items
@@ -34,6 +34,7 @@ def endpoint(card: ModelCard) -> str:
 
 def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     """The body to send, always streaming. Keys we do not know go along as they came."""
+    refuse_raw(request, "Responses")
     extra, left_out = _extra(request.extra)
     sampling, tuned = _sampling(request.sampling, card, thinks=request.reasoning_effort != "none")
     head, spoken = _instructions(request.messages)

@@ -188,9 +188,10 @@ def test_the_whole_body_says_the_same_as_the_stream(pieces: list[str], with_call
 
 
 def test_usage_and_times_are_on_the_last_line() -> None:
-    """Totals of both directions, and nanoseconds where someone measured, else zero."""
+    """Totals of both directions, and nanoseconds to the first word and to the end where someone measured, else zero."""
     events: list[ev.Event] = [ev.TextDelta("Hi"), ev.UsageReported(Usage(1, 2, 3, 4, 5)), ev.Finished("length")]
-    timed = ollama.event_encoder(REQUEST, id="x", created=1, timings=lambda: Timings(2.5, 0.5))
+    seconds = iter([0.5, 2.5])
+    timed = ollama.event_encoder(REQUEST, id="x", created=1, elapsed=lambda: next(seconds))
 
     last = lines(written(events, timed))[-1]
     untimed = lines(written(events))[-1]

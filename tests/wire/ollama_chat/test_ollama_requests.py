@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from osaurus_nb import request as ask
+from osaurus_nb import wire
 from osaurus_nb.errors import RequestError, Unsupported
 from osaurus_nb.events import Warned
 from osaurus_nb.messages import Media, Message, Reasoning, Text, ToolCall, ToolResult, assistant, system, user
@@ -205,13 +208,32 @@ def test_a_prompt_is_a_question() -> None:
     assert request.messages == (system("be brief"), user("look", Media("image", "image/png", data=PNG)))
 
 
-@pytest.mark.parametrize("fields", [{"suffix": "x"}, {"template": "x"}, {"context": [1]}, {"raw": True}])
+@pytest.mark.parametrize("fields", [{"suffix": "x"}, {"template": "x"}, {"context": [1]}, {"raw": True, "system": "x"}])
 def test_what_is_about_one_models_prompt_is_refused(fields: dict[str, Any]) -> None:
     """A prompt in a model's own tokens or template means nothing to another model."""
     with pytest.raises(Unsupported) as caught:
         generate(prompt="hi", **fields)
 
     assert caught.value.param in fields
+
+
+def test_a_raw_prompt_reaches_only_who_takes_it() -> None:
+    """It goes to an Ollama provider as it came; dialects that know messages only refuse it, naming it."""
+    request = generate(prompt="<s>once", raw=True, images=[base64.b64encode(PNG).decode()], options={"num_ctx": 9})
+
+    sent = ollama.encode_request(request, ModelCard("m", "ollama"))
+
+    assert sent.path == "/api/generate"
+    assert sent.body["prompt"] == "<s>once"
+    assert sent.body["images"] == [base64.b64encode(PNG).decode()]
+    assert sent.body["raw"] is True
+    assert "messages" not in sent.body
+    assert sent.warnings == ()
+    assert ollama.decode_generate(json.dumps(sent.body).encode()) == replace(request, delivery=ANY)
+    for name in wire.FORMATS.keys() - {"ollama"}:
+        with pytest.raises(Unsupported) as caught:
+            wire.load(name).encode_request(request, ModelCard("m", "lab"))
+        assert caught.value.param == "prompt"
 
 
 def test_an_empty_question_loads_the_model() -> None:
