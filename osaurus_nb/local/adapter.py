@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from typing import TypeVar
 
 from osaurus_nb.config.paths import Paths
-from osaurus_nb.errors import WorkerDied
+from osaurus_nb.errors import TooSlow, WorkerDied
 from osaurus_nb.events import Event
-from osaurus_nb.local.connection import Departed, Patience
+from osaurus_nb.local.connection import Connection, Departed, Patience
 from osaurus_nb.local.library import Library, LocalModel
 from osaurus_nb.local.profiles import capabilities
 from osaurus_nb.local.protocol import Health
 from osaurus_nb.local.supervisor import Supervisor, WorkerSettings
 from osaurus_nb.local.templates import to_template
-from osaurus_nb.models import LOCAL, ModelCard
-from osaurus_nb.ports import Attempt
+from osaurus_nb.models import LOCAL, ModelCard, TokenCount
+from osaurus_nb.ports import Attempt, Timeouts
 from osaurus_nb.request import ChatRequest
 
 #: A worker may leave just as it is asked; its successors hardly do so too.
 _TRIES = 3
 #: Seconds for which the list is believed while the folder of models is the same: reading it takes half a millisecond.
 _LIST_TTL = 1.0
+_Answer = TypeVar("_Answer")
 
 
 class LocalAdapter:
@@ -69,7 +71,30 @@ class LocalAdapter:
             except Departed:
                 continue
             return
-        raise WorkerDied(f"The worker of {card.id!r} keeps leaving. Ask again.", provider=LOCAL, model=card.id)
+        raise _keeps_leaving(card)
+
+    async def count_tokens(self, request: ChatRequest, card: ModelCard, timeouts: Timeouts) -> TokenCount:
+        """Exactly what the model would read, by its own template and tokenizer. Waits for no answer under way."""
+        to_template(request.messages)
+        return await self._ask(card, timeouts, lambda connection: connection.count(request))
+
+    async def _ask(
+        self, card: ModelCard, timeouts: Timeouts, question: Callable[[Connection], Awaitable[_Answer]]
+    ) -> _Answer:
+        """The worker's answer in one piece. Leaving early stops the work."""
+        model = await self._find(card.id)
+        try:
+            async with asyncio.timeout(timeouts.total):
+                for _ in range(_TRIES):
+                    connection = await self._supervisor.acquire(model)
+                    try:
+                        return await question(connection)
+                    except Departed:
+                        continue
+        except TimeoutError:
+            words = f"{card.id!r} did not answer within {timeouts.total:g} seconds."
+            raise TooSlow(words, provider=LOCAL, model=card.id) from None
+        raise _keeps_leaving(card)
 
     async def unload(self, model_id: str) -> bool:
         """Take a model out of memory, for everybody. False when it is not loaded."""
@@ -85,6 +110,10 @@ class LocalAdapter:
 
     async def _find(self, model_id: str) -> LocalModel:
         return await asyncio.to_thread(self._library.find, model_id)
+
+
+def _keeps_leaving(card: ModelCard) -> WorkerDied:
+    return WorkerDied(f"The worker of {card.id!r} keeps leaving. Ask again.", provider=LOCAL, model=card.id)
 
 
 def _card(model: LocalModel) -> ModelCard:

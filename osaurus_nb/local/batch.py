@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -133,11 +133,8 @@ class Batch:
         return uids
 
     def _writer(self, request: ChatRequest, prompt: Prompt, number: int) -> AnswerWriter:
-        marks = replace(self._loaded.marks, stops=request.sampling.stop)
-        if not prompt.tools:
-            marks = replace(marks, tool_start=None, tool_end=None)
         return AnswerWriter(
-            marks,
+            prompt.marks,
             choice=number,
             state=prompt.state,
             parse=partial(self._loaded.tokenizer.tool_parser, tools=prompt.tools) if prompt.tools else None,

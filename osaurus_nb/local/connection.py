@@ -10,17 +10,21 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncGenerator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
+from typing import TypeVar
 
 from osaurus_nb.errors import OsaurusError, WorkerDied
 from osaurus_nb.events import Event, Finished
 from osaurus_nb.local.places import Badge, Place, is_held, read_badge
 from osaurus_nb.local.protocol import (
+    Answered,
     AskHealth,
     Cancel,
+    Count,
     Farewell,
     Fault,
     FrameReader,
@@ -31,14 +35,16 @@ from osaurus_nb.local.protocol import (
     ProtocolError,
     Shutdown,
     Streamed,
+    Value,
     Welcome,
     encode,
     error_of,
 )
-from osaurus_nb.models import LOCAL
+from osaurus_nb.models import LOCAL, TokenCount
 from osaurus_nb.request import ChatRequest
 
 _CHUNK = 1 << 18
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,29 @@ class Departed(Exception):
     """The worker left of its own will before it began with this request: ask its successor."""
 
 
+_Content = tuple[Event, ...] | Value | OsaurusError | Departed
+
+
+@dataclass(eq=False, slots=True)
+class _Inbox:
+    """What has come for one request. `over` says that the worker is done with it."""
+
+    contents: asyncio.Queue[_Content] = field(default_factory=asyncio.Queue)
+    begun: bool = False
+    over: bool = False
+
+    def put(self, content: _Content) -> None:
+        self.begun = True
+        self.over = not isinstance(content, tuple) or isinstance(content[-1], Finished)
+        self.contents.put_nowait(content)
+
+    async def get(self) -> tuple[Event, ...] | Value:
+        found = await self.contents.get()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
 class Connection:
     """A line that was let in. Make one with `connect`."""
 
@@ -71,8 +100,7 @@ class Connection:
         self._patience = Patience()
         self._frames = FrameReader()
         self._ids = count(1)
-        self._inboxes: dict[int, asyncio.Queue[tuple[Event, ...] | OsaurusError | Departed]] = {}
-        self._begun: set[int] = set()
+        self._inboxes: dict[int, _Inbox] = {}
         self._health: asyncio.Future[Health] | None = None
         self._heard = time.monotonic()
         self._farewell = False
@@ -83,26 +111,41 @@ class Connection:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """The worker's events. Closing it early stops the work before the next token."""
-        if self.closed:
-            raise Departed
-        id = next(self._ids)
-        inbox = self._inboxes[id] = asyncio.Queue()
-        self._heard = time.monotonic()
-        self._send(Generate(id, request))
-        over = False
-        try:
+        with self._asking(partial(Generate, request=request)) as inbox:
+            over = False
             while not over:
                 found = await inbox.get()
-                if isinstance(found, Exception):
-                    over = True
-                    raise found
+                if not isinstance(found, tuple):
+                    raise ProtocolError("an answer in one piece where events were due")
                 over = isinstance(found[-1], Finished)
                 for event in found:
                     yield event
+
+    async def count(self, request: ChatRequest) -> TokenCount:
+        """How many tokens the worker's model reads for this request."""
+        return await self._ask(partial(Count, request=request), TokenCount)
+
+    async def _ask(self, frame: Callable[[int], FromClient], kind: type[_Answer]) -> _Answer:
+        with self._asking(frame) as inbox:
+            found = await inbox.get()
+            if not isinstance(found, kind):
+                raise ProtocolError(f"an answer that is no {kind.__name__}")
+            return found
+
+    @contextmanager
+    def _asking(self, frame: Callable[[int], FromClient]) -> Iterator[_Inbox]:
+        """Ask, and forget the question when the caller is done with it; the worker then forgets it too."""
+        if self.closed:
+            raise Departed
+        id = next(self._ids)
+        inbox = self._inboxes[id] = _Inbox()
+        self._heard = time.monotonic()
+        self._send(frame(id))
+        try:
+            yield inbox
         finally:
             del self._inboxes[id]
-            self._begun.discard(id)
-            if not over:
+            if not inbox.over:
                 self._send(Cancel(id))
 
     async def health(self) -> Health:
@@ -158,8 +201,9 @@ class Connection:
     def _take(self, frame: object) -> None:
         match frame:
             case Streamed(id=id, events=events):
-                self._begun.add(id)
                 self._put(id, events)
+            case Answered(id=id, value=value):
+                self._put(id, value)
             case Fault(id=id):
                 self._put(id, error_of(frame, provider=LOCAL, model=self.model))
             case Health():
@@ -170,10 +214,9 @@ class Connection:
             case _:
                 raise ProtocolError("a frame that only clients send")
 
-    def _put(self, id: int, content: tuple[Event, ...] | OsaurusError | Departed) -> None:
-        inbox = self._inboxes.get(id)
-        if inbox is not None:
-            inbox.put_nowait(content)
+    def _put(self, id: int, content: tuple[Event, ...] | Value | OsaurusError) -> None:
+        if (inbox := self._inboxes.get(id)) is not None:
+            inbox.put(content)
 
     def _end(self) -> None:
         """Tell everybody who waits that nothing more will come."""
@@ -183,9 +226,8 @@ class Connection:
         self._writer.close()
         if self._watching is not None:
             self._watching.cancel()
-        for id in self._inboxes:
-            missed = self._farewell and id not in self._begun
-            self._put(id, Departed() if missed else self._died())
+        for inbox in self._inboxes.values():
+            inbox.put(Departed() if self._farewell and not inbox.begun else self._died())
         if self._health is not None and not self._health.done():
             self._health.set_exception(self._died())
             self._health.exception()  # nobody may be waiting for it

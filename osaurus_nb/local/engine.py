@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 
 from osaurus_nb.errors import OsaurusError, RateLimited
 from osaurus_nb.events import Event
+from osaurus_nb.local import prompt
 from osaurus_nb.local.batch import Batch, Key
 from osaurus_nb.local.loading import Loaded
-from osaurus_nb.models import LOCAL
+from osaurus_nb.models import LOCAL, TokenCount
 from osaurus_nb.request import ChatRequest
 
 #: Something for one request: events, or the error that it ends in.
@@ -89,6 +90,10 @@ class Engine:
                 self._cancelled.add(key)
             self._waiting = left
             self._change.notify()
+
+    def count(self, request: ChatRequest) -> TokenCount:
+        """The tokens of a prompt. On the caller's thread: the tokenizer does not need the engine's."""
+        return prompt.count(request, self.loaded.result())
 
     def stop(self) -> None:
         """End the thread after the present step."""

@@ -6,6 +6,7 @@ Nothing is fetched and no code of the model is run: the hub is off, and what ask
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,8 @@ class Loaded:
     prefill_step: int
     marks: Marks
     defaults: Defaults = field(default_factory=Defaults)
+    #: Held while a prompt is rendered and cut into tokens, which two threads may want at once.
+    reading: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
 
 def load(folder: Path, *, name: str, context: int | None, fast_blas: bool) -> Loaded:

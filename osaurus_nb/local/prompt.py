@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jinja2
@@ -11,7 +12,8 @@ from osaurus_nb.errors import ContextTooLong, RequestError, Unsupported
 from osaurus_nb.events import Warned
 from osaurus_nb.local.loading import Loaded
 from osaurus_nb.local.templates import to_template, tools_to_template
-from osaurus_nb.local.text_stream import State
+from osaurus_nb.local.text_stream import Marks, State
+from osaurus_nb.models import TokenCount
 from osaurus_nb.request import ChatRequest
 
 #: Settings that change nothing in an answer.
@@ -22,20 +24,29 @@ DEFAULT_MAX_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Prompt:
-    """What the model reads, how much it may say, and in which state its answer begins."""
+    """What the model reads, how much it may say, and how its answer is read."""
 
     tokens: list[int]
     max_tokens: int
     state: State
+    marks: Marks
     tools: list[dict[str, Any]]
     warnings: tuple[Warned, ...]
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class _Text:
+    """A prompt in words and in tokens, and the tools that it tells of."""
+
+    words: str
+    tokens: list[int]
+    tools: list[dict[str, Any]]
+
+
 def read(request: ChatRequest, loaded: Loaded) -> Prompt:
     """The prompt of `request`. Raises RequestError, Unsupported or ContextTooLong."""
-    _refuse_unserved(request, loaded)
-    tools = tools_to_template(request.tools) if request.tool_choice != "none" else []
-    text, tokens = _render(request, loaded, tools)
+    text = _render(request, loaded)
+    tokens = text.tokens
     left = loaded.context - len(tokens)
     if left < 1:
         raise ContextTooLong(
@@ -47,10 +58,25 @@ def read(request: ChatRequest, loaded: Loaded) -> Prompt:
     return Prompt(
         tokens=tokens,
         max_tokens=min(left, wanted or DEFAULT_MAX_TOKENS),
-        state=_state(text, loaded),
-        tools=tools,
+        state="text" if is_raw(request) else _state(text.words, loaded),
+        marks=_marks(request, loaded, text),
+        tools=text.tools,
         warnings=tuple(_warnings(request, loaded, left)),
     )
+
+
+def count(request: ChatRequest, loaded: Loaded) -> TokenCount:
+    """How many tokens the prompt of `request` has, whether they fit or not. Safe on any thread."""
+    return TokenCount(len(_render(request, loaded).tokens))
+
+
+def is_raw(request: ChatRequest) -> bool:
+    """Is the text to be carried on as it stands, without a template?
+
+    Callers of plain completions say so by `provider_metadata={"osaurus": {"raw_prompt": True}}`.
+    """
+    ours = (request.provider_metadata or {}).get("osaurus")
+    return isinstance(ours, Mapping) and ours.get("raw_prompt") is True
 
 
 def _refuse_unserved(request: ChatRequest, loaded: Loaded) -> None:
@@ -63,7 +89,33 @@ def _refuse_unserved(request: ChatRequest, loaded: Loaded) -> None:
         raise Unsupported("Local models cannot yet be forced to call a tool.", param="tool_choice")
 
 
-def _render(request: ChatRequest, loaded: Loaded, tools: list[dict[str, Any]]) -> tuple[str, list[int]]:
+def _render(request: ChatRequest, loaded: Loaded) -> _Text:
+    _refuse_unserved(request, loaded)
+    # Tokenizers and templates are made for one thread at a time; counting comes from another than the engine's.
+    with loaded.reading:
+        return _render_raw(request, loaded) if is_raw(request) else _render_chat(request, loaded)
+
+
+def _render_raw(request: ChatRequest, loaded: Loaded) -> _Text:
+    """The text of the one message, with the special tokens that this tokenizer puts around any text."""
+    if len(request.messages) != 1 or request.messages[0].role != "user":
+        raise RequestError("A raw prompt is exactly one message of the user.", param="messages")
+    if request.tools and request.tool_choice != "none":
+        raise Unsupported("A raw prompt has no place for tools.", param="tools")
+    (turn,) = to_template(request.messages)
+    try:
+        tokens: list[int] = loaded.tokenizer.encode(turn["content"])
+    except (ValueError, TypeError) as fault:
+        raise RequestError(f"The prompt is no text that can be read: {type(fault).__name__}.", param="prompt") from None
+    if not tokens:
+        if (begin := loaded.tokenizer.bos_token_id) is None:
+            raise RequestError("The prompt is empty, and this model has no token to begin with.", param="prompt")
+        tokens = [begin]
+    return _Text(turn["content"], tokens, [])
+
+
+def _render_chat(request: ChatRequest, loaded: Loaded) -> _Text:
+    tools = tools_to_template(request.tools) if request.tool_choice != "none" else []
     if not loaded.tokenizer.has_chat_template:
         raise Unsupported(f"{loaded.name!r} has no chat template: it is not made for chats.", param="messages")
     chat = to_template(request.messages)
@@ -77,7 +129,7 @@ def _render(request: ChatRequest, loaded: Loaded, tools: list[dict[str, Any]]) -
         tokens: list[int] = loaded.tokenizer.encode(text, add_special_tokens=False)
     except (jinja2.TemplateError, ValueError, TypeError, KeyError) as fault:
         raise RequestError(_complaint(fault, loaded), param="messages") from None
-    return text, tokens
+    return _Text(text, tokens, tools)
 
 
 def _complaint(fault: Exception, loaded: Loaded) -> str:
@@ -93,12 +145,22 @@ def _state(text: str, loaded: Loaded) -> State:
     return "reasoning" if start and end and text.rfind(start) > text.rfind(end) else "text"
 
 
+def _marks(request: ChatRequest, loaded: Loaded, text: _Text) -> Marks:
+    """Where thoughts, calls and the answer end. A raw prompt is carried on as text and nothing else."""
+    stops = request.sampling.stop
+    if is_raw(request):
+        return Marks(stops=stops)
+    marks = replace(loaded.marks, stops=stops)
+    return marks if text.tools else replace(marks, tool_start=None, tool_end=None)
+
+
 def _warnings(request: ChatRequest, loaded: Loaded, left: int) -> list[Warned]:
     warnings = []
     if (request.sampling.max_output_tokens or 0) > left:
         words = f"The answer is limited to the {left} tokens that the window has left."
         warnings.append(Warned("limited_by_context", words, "max_output_tokens"))
-    if request.reasoning_effort not in (None, "none") and not loaded.marks.think_start:
+    thinks = loaded.marks.think_start and not is_raw(request)
+    if request.reasoning_effort not in (None, "none") and not thinks:
         warnings.append(Warned("ignored", f"{loaded.name!r} does not think apart.", "reasoning_effort"))
     for name in sorted(request.extra.keys() - _HARMLESS):
         warnings.append(Warned("ignored", "Local models do not know this setting.", name))

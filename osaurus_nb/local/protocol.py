@@ -15,11 +15,15 @@ from typing import Any
 from osaurus_nb import errors, events, messages, models, request
 
 #: Raised with every change of the frames: workers and clients of different versions never meet.
-VERSION = 1
+VERSION = 2
 #: Longer than any prompt that a window can hold; a longer frame is a broken peer.
 LONGEST_FRAME = 64 << 20
 
 _LENGTH = struct.Struct(">I")
+
+
+#: What a question that is answered in one piece may be answered with.
+Value = models.TokenCount
 
 
 class ProtocolError(ValueError):
@@ -38,6 +42,14 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Generate:
+    id: int
+    request: request.ChatRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many tokens has this prompt? Answered beside the engine, whatever runs there."""
+
     id: int
     request: request.ChatRequest
 
@@ -74,6 +86,14 @@ class Streamed:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """The whole answer to a question that is answered in one piece."""
+
+    id: int
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """An error that one request ended in, by the name of its class."""
 
@@ -107,22 +127,22 @@ class Farewell:
     """The worker is leaving of its own will: what it has not begun may be asked of its successor."""
 
 
-FromClient = Hello | Generate | Cancel | AskHealth | Shutdown
-FromWorker = Welcome | Streamed | Fault | Health | Farewell
+FromClient = Hello | Generate | Count | Cancel | AskHealth | Shutdown
+FromWorker = Welcome | Streamed | Answered | Fault | Health | Farewell
 Frame = FromClient | FromWorker
 
+_FRAMES = (Hello, Generate, Count, Cancel, AskHealth, Shutdown, Welcome, Streamed, Answered, Fault, Health, Farewell)
 _CLASSES: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        *(Hello, Generate, Cancel, AskHealth, Shutdown, Welcome, Streamed, Fault, Health, Farewell),
+        *_FRAMES,
         *(messages.Message, messages.Text, messages.Reasoning, messages.ToolCall, messages.ToolResult),
         *(request.ChatRequest, request.Tool, request.NamedTool, request.ResponseFormat, request.Sampling),
-        *(request.RouteOptions, request.Delivery, models.Usage),
+        *(request.RouteOptions, request.Delivery, models.Usage, models.TokenCount),
         *(events.Started, events.TextDelta, events.ReasoningDelta, events.ToolCallStarted, events.ToolCallDelta),
         *(events.PartEnded, events.UsageReported, events.Warned, events.Finished, events.TokenLogprob),
     )
 }
-_FRAMES = (Hello, Generate, Cancel, AskHealth, Shutdown, Welcome, Streamed, Fault, Health, Farewell)
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _CLASSES.values()}
 
 #: The faults that a worker may name, with how to raise them again on the client's side.

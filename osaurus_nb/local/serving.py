@@ -9,16 +9,19 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from osaurus_nb.errors import OsaurusError
+from osaurus_nb.errors import OsaurusError, Unavailable
 from osaurus_nb.events import Event, Finished
 from osaurus_nb.local.places import Badge, Place
 from osaurus_nb.local.protocol import (
+    Answered,
     AskHealth,
     Cancel,
+    Count,
     Farewell,
     Frame,
     FrameReader,
@@ -33,6 +36,7 @@ from osaurus_nb.local.protocol import (
     encode,
     fault_of,
 )
+from osaurus_nb.models import LOCAL, TokenCount
 from osaurus_nb.request import ChatRequest
 
 _HELLO_SECONDS = 5.0
@@ -63,6 +67,8 @@ class Machine(Protocol):
 
     def cancel(self, key: Ticket, /) -> None: ...
 
+    def count(self, request: ChatRequest, /) -> TokenCount: ...
+
 
 class Door:
     """Serves one engine until `close`, or until nothing was asked for `idle_s` seconds."""
@@ -77,6 +83,9 @@ class Door:
         self._closing = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._touched = time.monotonic()
+        # Counting needs the tokenizer only: it does not wait for the engine, and the engine not for it.
+        self._counting = ThreadPoolExecutor(1, "osaurus-count")
+        self._counts: set[asyncio.Future[TokenCount]] = set()
 
     def deliver(self, parcels: Parcels) -> None:
         """Hand over what the engine made. May be called from any thread."""
@@ -154,6 +163,8 @@ class Door:
             match frame:
                 case Generate():
                     self._begin(peer, frame)
+                case Count():
+                    self._count(peer, frame)
                 case Cancel(id=id):
                     self._machine.cancel((peer, id))
                     peer.active.discard(id)
@@ -174,6 +185,28 @@ class Door:
         else:
             peer.active.add(frame.id)
         self._touched = time.monotonic()
+
+    def _count(self, peer: Peer, frame: Count) -> None:
+        assert self._machine is not None
+        peer.active.add(frame.id)
+        count = self._loop.run_in_executor(self._counting, self._machine.count, frame.request)
+        self._counts.add(count)  # the loop itself holds it by a thread only
+        count.add_done_callback(lambda done: self._counted(peer, frame.id, done))
+
+    def _counted(self, peer: Peer, id: int, count: asyncio.Future[TokenCount]) -> None:
+        self._counts.discard(count)
+        if count.cancelled() or id not in peer.active:
+            return
+        peer.active.discard(id)
+        self._touched = time.monotonic()
+        match count.exception():
+            case None:
+                peer.send(Answered(id, count.result()))
+            case OsaurusError() as refused:
+                peer.send(fault_of(id, refused))
+            case fault:  # its words may quote the prompt
+                words = f"The tokens could not be counted: {type(fault).__name__}."
+                peer.send(fault_of(id, Unavailable(words, provider=LOCAL, model=self._model)))
 
     def _route(self, parcels: Parcels) -> None:
         for (peer, id), content in parcels:

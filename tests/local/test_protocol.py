@@ -9,8 +9,10 @@ import pytest
 from osaurus_nb.errors import ContextTooLong, OsaurusError, RateLimited, RequestError, WorkerDied
 from osaurus_nb.events import Finished, Started, TextDelta, TokenLogprob, UsageReported
 from osaurus_nb.local.protocol import (
+    Answered,
     AskHealth,
     Cancel,
+    Count,
     Farewell,
     Frame,
     FrameReader,
@@ -26,7 +28,7 @@ from osaurus_nb.local.protocol import (
     fault_of,
 )
 from osaurus_nb.messages import Message, Reasoning, Text, ToolCall, ToolResult, user
-from osaurus_nb.models import Usage
+from osaurus_nb.models import TokenCount, Usage
 from osaurus_nb.request import ChatRequest, NamedTool, ResponseFormat, Sampling, Tool
 
 REQUEST = ChatRequest(
@@ -45,12 +47,14 @@ REQUEST = ChatRequest(
 FRAMES: list[Frame] = [
     Hello("secret"),
     Generate(7, REQUEST),
+    Count(8, REQUEST),
     Cancel(7),
     AskHealth(),
     Shutdown(),
     Welcome(1, "m"),
     Streamed(7, (Started("local", "m"), TextDelta("hé", 1, 2, (TokenLogprob("h", -0.5, (("x", -1.0),)),)))),
     Streamed(7, (UsageReported(Usage(1, 2, 3)), Finished("stop", 0, "a"))),
+    Answered(8, TokenCount(12)),
     fault_of(7, ContextTooLong("too long", param="messages")),
     Health(1, "m", "cpu", True, "r", 1.0, 0.0, 0, 0, 0, 5, 6),
     Farewell(),
