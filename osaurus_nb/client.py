@@ -16,7 +16,7 @@ from osaurus_nb._portal import portal
 from osaurus_nb.assembly import backend as assemble
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.conversation import AsyncConversation, Conversation
-from osaurus_nb.models import ModelCard, SourceStatus
+from osaurus_nb.models import ModelCard, SourceStatus, TokenCount
 from osaurus_nb.options import ChatOptions, Prompt
 from osaurus_nb.reply import Reply
 from osaurus_nb.runtime import Backend
@@ -80,6 +80,11 @@ class AsyncClient:
     def conversation(self, **defaults: Unpack[ChatOptions]) -> AsyncConversation:
         """A chat that remembers its turns. `defaults` hold for each of them."""
         return AsyncConversation(self.stream, defaults)
+
+    async def count_tokens(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> TokenCount:
+        """How many tokens `chat` would send; `estimated` where nobody counts them for this model."""
+        toolbox = Toolbox(options.get("tools", ()))
+        return await self.backend.count_tokens(opt.request(prompt, options, model=self.model, toolbox=toolbox))
 
     async def models(self) -> Sequence[ModelCard]:
         """Every model that can be named now."""
@@ -150,6 +155,10 @@ class Client:
     def conversation(self, **defaults: Unpack[ChatOptions]) -> Conversation:
         """A chat that remembers its turns. `defaults` hold for each of them."""
         return Conversation(self._async.conversation(**defaults), self._portal)
+
+    def count_tokens(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> TokenCount:
+        """How many tokens `chat` would send; `estimated` where nobody counts them for this model."""
+        return self._portal.run(self._async.count_tokens(prompt, **options))
 
     def models(self) -> Sequence[ModelCard]:
         """Every model that can be named now."""

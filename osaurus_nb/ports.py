@@ -67,7 +67,8 @@ class Adapter(Protocol):
 class Counter(Protocol):
     """An adapter that can count a prompt's tokens without answering it."""
 
-    async def count_tokens(self, request: ChatRequest, card: ModelCard, timeouts: Timeouts, /) -> TokenCount: ...
+    async def count_tokens(self, request: ChatRequest, card: ModelCard, timeouts: Timeouts, /) -> TokenCount | None:
+        """The count; None where nobody counts for this model."""
 
 
 @runtime_checkable

@@ -117,9 +117,8 @@ class Runtime:
     async def count_tokens(self, request: ChatRequest) -> TokenCount:
         """The prompt's tokens by the one who knows the model; an estimate, marked, where nobody counts."""
         card, adapter = await self._named(request.model)
-        if isinstance(adapter, Counter):
-            return await adapter.count_tokens(request, card, self._timeouts)
-        return estimate(request)
+        counted = await adapter.count_tokens(request, card, self._timeouts) if isinstance(adapter, Counter) else None
+        return counted if counted is not None else estimate(request)
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """One vector for each text, by the named model and no other: vectors of two models do not compare."""

@@ -17,7 +17,7 @@ from osaurus_nb.models import LOCAL, Capabilities, ModelCard, SourceStatus, Toke
 from osaurus_nb.providers.exchange import exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor
 from osaurus_nb.request import ChatRequest
-from osaurus_nb.wire import openai_chat
+from osaurus_nb.wire import _counting, openai_chat
 
 _NAME = "osaurus"
 _TYPED = AddressPolicy(private=True)
@@ -49,7 +49,10 @@ class Gateway:
                 yield event
 
     async def count_tokens(self, request: ChatRequest) -> TokenCount:
-        raise NotImplementedError
+        """Of the very body that would be asked: the path is our own, as Chat Completions has none for this."""
+        card = ModelCard(request.model, _NAME)
+        body = openai_chat.encode_request(request, card).body
+        return _counting.read(await self._post("/v1/chat/completions/input_tokens", body), "input_tokens", card)
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         raise NotImplementedError

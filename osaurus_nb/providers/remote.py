@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -13,17 +14,20 @@ import httpx2
 from osaurus_nb.catalog.families import quirks
 from osaurus_nb.config.endpoints import endpoint_class
 from osaurus_nb.config.providers import Provider
-from osaurus_nb.errors import BadAnswer, CredentialRejected, OsaurusError
+from osaurus_nb.errors import BadAnswer, CredentialRejected, OsaurusError, ProviderError, TooSlow
 from osaurus_nb.events import Event
-from osaurus_nb.models import ModelCard
+from osaurus_nb.models import ModelCard, TokenCount
 from osaurus_nb.ports import Attempt, Timeouts
 from osaurus_nb.providers.exchange import Refusal, exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor, status_error
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.wire import Encoded, WireFormat
+from osaurus_nb.wire._counting import CountFormat
 
 #: Seconds within which a provider must have listed its models.
 LIST_TIMEOUT = 30.0
+#: A provider that counts no tokens says so with one of these.
+_NO_COUNT = frozenset({404, 405, 501})
 #: The user typed the host, so it may be on this machine or in its networks.
 _TYPED = AddressPolicy(private=True)
 
@@ -39,6 +43,7 @@ class RemoteAdapter:
         self._door = door
         self._secret = secret
         self._endpoint = endpoint_class(settings.host)
+        self._uncounted: set[str] = set()
 
     @property
     def provider(self) -> str:
@@ -69,11 +74,30 @@ class RemoteAdapter:
             async for event in events:
                 yield event
 
+    async def count_tokens(self, request: ChatRequest, card: ModelCard, timeouts: Timeouts) -> TokenCount | None:
+        """As the provider counts; None where its dialect or its server has no such thing, asked once a model."""
+        codec = self._codec
+        if not isinstance(codec, CountFormat) or card.id in self._uncounted:
+            return None
+        card = self._dress(card)
+        try:
+            payload = await self.ask(codec.count_endpoint(card), codec.encode_count(request, card), card, timeouts)
+        except ProviderError as error:
+            if error.upstream_status not in _NO_COUNT:
+                raise
+            self._uncounted.add(card.id)
+            return None
+        return codec.decode_count_answer(payload, card)
+
     async def ask(self, path: str, encoded: Encoded, card: ModelCard, timeouts: Timeouts) -> Mapping[str, Any]:
         """One question that is answered in one piece, e.g. of vectors: the JSON object that came back."""
         key = self._key(card)
         call = self._call(encoded, path, key, timeouts)
-        body = await fetch(self._door, call, self._refusal(key, card), provider=self.provider)
+        try:
+            async with asyncio.timeout(timeouts.total):
+                body = await fetch(self._door, call, self._refusal(key, card), provider=self.provider)
+        except TimeoutError:
+            raise TooSlow(f"'{card.name}' was too slow.", provider=self.provider, model=card.id) from None
         return self._json(body, "answered")
 
     async def aclose(self) -> None:

@@ -1,0 +1,63 @@
+"""How many tokens a prompt has, asked in four dialects. What nobody counted is marked as an estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from osaurus_nb.events import Warned
+from osaurus_nb.models import TokenCount
+from osaurus_nb.request import ChatRequest
+from osaurus_nb.runtime import Backend
+from osaurus_nb.wire._counting import mark
+from osaurus_nb_server.dialects import ANTHROPIC, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES, Address, Dialect
+from osaurus_nb_server.operations._operation import Operation, Outcome
+
+#: Reads the question with the codec of its dialect, and writes the answer with it.
+Read = Callable[[Any, bytes, Address], ChatRequest]
+Write = Callable[[Any, int], dict[str, Any]]
+
+_ESTIMATED = Warned("estimated_count", "Nobody counts tokens for this model: this is an estimate.")
+
+
+def _row(dialect: Dialect, read: Read, write: Write) -> Operation:
+    async def count(backend: Backend, body: bytes, address: Address) -> Outcome:
+        codec = dialect.codec()
+        request = read(codec, body, address)
+        counted: TokenCount = await backend.count_tokens(request)
+        answer = mark(write(codec, counted.input_tokens), counted)
+        return Outcome(answer, request.model, (_ESTIMATED,) if counted.estimated else ())
+
+    return Operation(dialect, count)
+
+
+def _messages(codec: Any, body: bytes, address: Address) -> ChatRequest:
+    request: ChatRequest = codec.decode_count(body, version=address.headers.get("anthropic-version"))
+    return request
+
+
+def _contents(codec: Any, body: bytes, address: Address) -> ChatRequest:
+    [model] = address.path
+    request: ChatRequest = codec.decode_count(body, model=model)
+    return request
+
+
+_CLAUDE = _row(ANTHROPIC, _messages, lambda codec, count: codec.encode_token_count(count))
+_RESPONSES = _row(OPENAI_RESPONSES, OPENAI_RESPONSES.decode, lambda codec, count: codec.encode_input_tokens(count))
+_GEMINI = _row(GEMINI, _contents, lambda codec, count: codec.encode_token_count(count))
+#: The vendor has no such path. Ours lets a kernel count the very body that it would ask.
+_CHAT = _row(
+    OPENAI_CHAT,
+    OPENAI_CHAT.decode,
+    lambda _, count: {"object": "chat.completion.input_tokens", "input_tokens": count},
+)
+
+#: Paths below `/osaurus`, each with what it does.
+ROWS: Mapping[str, Operation] = {
+    "/v1/messages/count_tokens": _CLAUDE,
+    "/messages/count_tokens": _CLAUDE,
+    "/v1/responses/input_tokens": _RESPONSES,
+    "/responses/input_tokens": _RESPONSES,
+    "/v1(?:beta)?/models/(.+):countTokens": _GEMINI,
+    "/v1/chat/completions/input_tokens": _CHAT,
+}
