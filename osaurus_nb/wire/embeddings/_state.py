@@ -1,0 +1,42 @@
+"""What a request holds beside texts and dimensions: each dialect takes its own words, and is told of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
+from osaurus_nb.events import Warned
+from osaurus_nb.models import Usage
+from osaurus_nb.wire._opaque import AS_SENT, own
+
+
+def as_sent(request: EmbeddingRequest, dialect: str) -> Mapping[str, Any]:
+    """How the caller said what our own fields say."""
+    sent: Mapping[str, Any] = own(request.provider_metadata, dialect).get(AS_SENT) or {}
+    return sent
+
+
+def lost(request: EmbeddingRequest, name: str, dialect: str | None = None) -> Iterator[Warned]:
+    """A warning for each knob of another dialect, where the model `name` is asked in this one; None: in none at all."""
+    for other in request.provider_metadata or {}:
+        if other == dialect:
+            continue
+        for key in own(request.provider_metadata, other):
+            if key != AS_SENT:
+                yield Warned("parameter_dropped", f"'{name}' takes no '{key}' for embeddings.", key)
+
+
+def ours(answer: Embeddings) -> dict[str, Any]:
+    """What the key `osaurus` of an answer says: who gave it, with which warnings."""
+    warnings = [{"code": row.code, "message": row.message, "param": row.param} for row in answer.warnings]
+    estimated = {"estimated": True} if answer.usage is not None and answer.usage.estimated else {}
+    told = {"warnings": warnings} if warnings else {}
+    return {"provider": answer.provider, "model": answer.model, **estimated, **told}
+
+
+def counted(tokens: Any, estimated: Any = False) -> Usage | None:
+    """Tokens of the texts, if that is what this is."""
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0:
+        return None
+    return Usage(input_tokens=tokens, estimated=estimated is True)
