@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -51,11 +51,41 @@ class Address:
     query: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the writer of an answer is told: its id, the second when the question came, and how long ago that is now."""
+
+    id: str
+    created: int
+    elapsed: Callable[[], float]
+
+
+class Keeper(Protocol):
+    """Who brings models into memory and takes them out."""
+
+    async def load(self, model: str, /) -> None: ...
+
+    async def unload(self, model: str, /) -> None: ...
+
+
 Decode = Callable[[Any, bytes, Address], ChatRequest]
+Encode = Callable[[Any, ChatRequest, Asked], Encoder]
+#: Answers who only wants a model loaded or unloaded, and says so by asking nothing.
+Attend = Callable[[Any, ChatRequest, Asked, Keeper], Awaitable[Mapping[str, Any]]]
 
 
 def _plainly(codec: Codec, body: bytes, address: Address) -> ChatRequest:
     return codec.decode_request(body)
+
+
+def _untimed(codec: Codec, request: ChatRequest, asked: Asked) -> Encoder:
+    return codec.event_encoder(request, id=asked.id, created=asked.created)
+
+
+def _timed(codec: Any, request: ChatRequest, asked: Asked) -> Encoder:
+    """Answers that say how long they took."""
+    encoder: Encoder = codec.event_encoder(request, id=asked.id, created=asked.created, elapsed=asked.elapsed)
+    return encoder
 
 
 def _anthropic(codec: Any, body: bytes, address: Address) -> ChatRequest:
@@ -85,13 +115,22 @@ def _gemini(codec: Any, body: bytes, address: Address) -> ChatRequest:
     return request
 
 
+async def _ollama_attends(codec: Any, request: ChatRequest, asked: Asked, keeper: Keeper) -> Mapping[str, Any]:
+    leaves = codec.is_unload(request)
+    await (keeper.unload if leaves else keeper.load)(request.model)
+    said: Mapping[str, Any] = codec.encode_loaded(request, created=asked.created, unloaded=leaves)
+    return said
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One dialect: the module that codes it, what its streams are on the wire, and how a body is read."""
+    """One dialect: the module that codes it, what its streams are on the wire, and how a body is read and answered."""
 
     module: str
     stream_type: str = "text/event-stream"
     decode: Decode = _plainly
+    encode: Encode = _untimed
+    attend: Attend | None = None
 
     def codec(self) -> Codec:
         """The codec; slow the first time, for it brings the validation library along."""
@@ -102,7 +141,8 @@ OPENAI_CHAT = Dialect("osaurus_nb.wire.openai_chat")
 OPENAI_RESPONSES = Dialect("osaurus_nb.wire.openai_responses", decode=_responses)
 ANTHROPIC = Dialect("osaurus_nb.wire.anthropic_messages", decode=_anthropic)
 GEMINI = Dialect("osaurus_nb.wire.google_generate", decode=_gemini)
-OLLAMA = Dialect("osaurus_nb.wire.ollama_chat", stream_type="application/x-ndjson")
+OLLAMA = Dialect("osaurus_nb.wire.ollama_chat", "application/x-ndjson", encode=_timed, attend=_ollama_attends)
+OLLAMA_GENERATE = replace(OLLAMA, module="osaurus_nb.wire.ollama_chat.generate")
 
 #: Paths below `/osaurus` that answer a request, each with its dialect. Ids of models hold colons and slashes: the verb
 #: is behind the last colon.
@@ -114,8 +154,15 @@ GENERATE: Mapping[str, Dialect] = {
     "/v1/messages": ANTHROPIC,
     "/messages": ANTHROPIC,
     "/v1(?:beta)?/models/(.+):(generateContent|streamGenerateContent)": GEMINI,
+    "/api/chat": OLLAMA,
+    "/api/generate": OLLAMA_GENERATE,
 }
-
+_MANAGED = (
+    "Models are not managed at this address. Where osaurus runs, `osaurus-nb pull` fetches the embedded model and "
+    "converts GGUF files, and `osaurus-nb providers add` makes the models of other servers known."
+)
+#: Paths that we know and do not serve, each with its dialect and what to do instead.
+REFUSED: Mapping[str, tuple[Dialect, str]] = {"/api/(?:pull|push|create|copy|delete|blobs/.+)": (OLLAMA, _MANAGED)}
 
 #: Headers that only one vendor's SDK sends.
 _TELLING = {"anthropic-version": ANTHROPIC, "x-goog-api-key": GEMINI, "x-goog-api-client": GEMINI}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
+from osaurus_nb.catalog import names
 from osaurus_nb.config.settings import Settings
+from osaurus_nb.errors import Unsupported
 from osaurus_nb.gateway.keys import KeyRing
 from osaurus_nb.gateway.throttle import Throttle
-from osaurus_nb.models import SourceStatus
+from osaurus_nb.models import LOCAL, SourceStatus
 from osaurus_nb.runtime import Backend
 from osaurus_nb_server.dialects import Codec, Dialect
 
@@ -38,13 +40,24 @@ class Answering(Protocol):
         """Stop the work at the model and break the response off."""
 
 
+class Workers(Protocol):
+    """The models of this machine that are in memory."""
+
+    async def status(self) -> Sequence[Health]: ...
+
+    async def load(self, model_id: str) -> None: ...
+
+    async def unload(self, model_id: str) -> bool: ...
+
+    async def aclose(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What answers requests, and who tells how the local workers are."""
+    """What answers requests, and what is known of the local workers."""
 
     backend: Backend
-    workers: Callable[[], Awaitable[Sequence[Health]]] | None = None
-    aclose: Callable[[], Awaitable[None]] | None = None
+    workers: Workers | None = None
 
 
 class Service:
@@ -99,8 +112,25 @@ class Service:
 
     async def workers(self) -> Sequence[Health]:
         """The local model workers that run now."""
-        ask = (await self.engine()).workers
-        return await ask() if ask is not None else ()
+        workers = (await self.engine()).workers
+        return await workers.status() if workers is not None else ()
+
+    async def load(self, name: str) -> None:
+        """Bring a model of this machine into memory. Those of others are as ready as they can be made from here."""
+        engine = await self.engine()
+        card = names.find(name, await engine.backend.models())
+        if card.provider == LOCAL and engine.workers is not None:
+            await engine.workers.load(card.id)
+
+    async def unload(self, name: str) -> None:
+        """Take a model of this machine out of memory, if it is there."""
+        engine = await self.engine()
+        card = names.find(name, await engine.backend.models())
+        if card.provider != LOCAL or engine.workers is None:
+            raise Unsupported(
+                f"'{card.name}' is not in this server's memory, so it cannot be unloaded here.", param="model"
+            )
+        await engine.workers.unload(card.id)
 
     async def aclose(self) -> None:
         """Stop every answer, then let go of the backend."""
@@ -111,8 +141,8 @@ class Service:
             await asyncio.sleep(0.01)
         if self._engine is not None:
             await self._engine.backend.aclose()
-            if self._engine.aclose is not None:
-                await self._engine.aclose()
+            if self._engine.workers is not None:
+                await self._engine.workers.aclose()
             self._engine = None
 
     async def _make(self) -> Engine:
@@ -127,4 +157,4 @@ async def _embedded() -> Engine:
     local = import_module("osaurus_nb.local.adapter")
     settings = replace(Settings.from_env(), url=None, key=None)
     workers = local.LocalAdapter(settings.paths)  # workers are shared between processes: it sees them all
-    return Engine(assembly.embedded(settings), workers.status, workers.aclose)
+    return Engine(assembly.embedded(settings), workers)

@@ -30,6 +30,14 @@ def resolve(name: str, listed: Mapping[str, Sequence[ModelCard]]) -> ModelCard:
     raise not_found(name, [card.name for cards in listed.values() for card in cards])
 
 
+def find(name: str, cards: Iterable[ModelCard]) -> ModelCard:
+    """The same, from one list of all cards."""
+    listed: dict[str, list[ModelCard]] = {}
+    for card in cards:
+        listed.setdefault(card.provider, []).append(card)
+    return resolve(name, listed)
+
+
 def local(name: str, cards: Iterable[ModelCard]) -> ModelCard | None:
     """The model on this machine, by its id or as `local/id`."""
     bare = name.removeprefix(f"{LOCAL}/")

@@ -96,6 +96,10 @@ class LocalAdapter:
             raise TooSlow(words, provider=LOCAL, model=card.id) from None
         raise _keeps_leaving(card)
 
+    async def load(self, model_id: str) -> None:
+        """Bring a model into memory before anybody asks it."""
+        await self._supervisor.acquire(await self._find(model_id))
+
     async def unload(self, model_id: str) -> bool:
         """Take a model out of memory, for everybody. False when it is not loaded."""
         return await self._supervisor.unload(await self._find(model_id))

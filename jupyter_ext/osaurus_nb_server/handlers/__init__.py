@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from osaurus_nb_server.dialects import GENERATE
-from osaurus_nb_server.handlers.base import ApiHandler, NotFoundHandler, RootHandler
+from osaurus_nb_server.dialects import GENERATE, OLLAMA, REFUSED, Dialect
+from osaurus_nb_server.handlers.base import ApiHandler, NotFoundHandler, RefusedHandler, RootHandler
 from osaurus_nb_server.handlers.generate import GenerateHandler
 from osaurus_nb_server.handlers.health import HealthHandler
-from osaurus_nb_server.handlers.models import ModelHandler, ModelsHandler
+from osaurus_nb_server.handlers.models import ModelHandler, ModelsHandler, RunningHandler, ShowHandler, VersionHandler
 from osaurus_nb_server.handlers.operate import OperationHandler
 from osaurus_nb_server.operations import OPERATIONS
 from osaurus_nb_server.service import MOUNT, Service
@@ -20,6 +20,7 @@ Route = tuple[str, type[ApiHandler], dict[str, Any]]
 def routes(service: Service) -> Sequence[Route]:
     """Every path of ours, below the server's base URL. The last one catches what no other takes."""
     shared = {"service": service}
+    ollama = {**shared, "dialect": OLLAMA}
     return [
         (rf"{MOUNT}/?", RootHandler, shared),
         (rf"{MOUNT}/health", HealthHandler, shared),
@@ -27,8 +28,18 @@ def routes(service: Service) -> Sequence[Route]:
         *((MOUNT + path, OperationHandler, {**shared, "operation": row}) for path, row in OPERATIONS.items()),
         (rf"{MOUNT}/v1(?:beta)?/models", ModelsHandler, shared),
         (rf"{MOUNT}/v1(?:beta)?/models/(.+)", ModelHandler, shared),
+        (rf"{MOUNT}/api/tags", ModelsHandler, ollama),
+        (rf"{MOUNT}/api/show", ShowHandler, ollama),
+        (rf"{MOUNT}/api/ps", RunningHandler, ollama),
+        (rf"{MOUNT}/api/version", VersionHandler, ollama),
+        *((MOUNT + path, RefusedHandler, _refusal(shared, *row)) for path, row in REFUSED.items()),
+        (rf"{MOUNT}/api/.*", NotFoundHandler, ollama),
         (rf"{MOUNT}/.*", NotFoundHandler, shared),
     ]
+
+
+def _refusal(shared: dict[str, Any], dialect: Dialect, instead: str) -> dict[str, Any]:
+    return {**shared, "dialect": dialect, "instead": instead}
 
 
 __all__ = ["Route", "routes"]

@@ -23,7 +23,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import origin_matches_pat
 from tornado.web import HTTPError, stream_request_body
 
-from osaurus_nb.errors import AccessDenied, BodyTooLarge, Forbidden, OsaurusError
+from osaurus_nb.errors import AccessDenied, BodyTooLarge, Forbidden, OsaurusError, Unsupported
 from osaurus_nb.gateway.keys import IssuedKey, Scope
 from osaurus_nb_server.dialects import Codec, Dialect, spoken
 from osaurus_nb_server.handlers import faults
@@ -211,7 +211,7 @@ class ApiHandler(APIHandler):
 
 
 class RootHandler(ApiHandler):
-    """`HEAD /osaurus`: is somebody there? Some command-line tools ask first."""
+    """`/osaurus`: is somebody there? Some command-line tools ask first, Ollama's for these very words."""
 
     scope = None
 
@@ -219,12 +219,27 @@ class RootHandler(ApiHandler):
     def head(self) -> None:
         self.set_status(200)
 
+    @allow_unauthenticated
+    def get(self) -> None:
+        self.finish("Ollama is running", set_content_type="text/plain")
+
 
 class NotFoundHandler(ApiHandler):
     """What no other path of ours takes: an error that a program can read."""
 
     def _check_body(self) -> None:
         raise faults.NoSuchPath(f"There is nothing at {self.request.path}.")
+
+
+class RefusedHandler(ApiHandler):
+    """What others serve and we do not: says what to do instead."""
+
+    def initialize(self, service: Service, dialect: Dialect, instead: str) -> None:  # type: ignore[override]
+        super().initialize(service, dialect)
+        self._instead = instead
+
+    def _check_body(self) -> None:
+        raise Unsupported(self._instead)
 
 
 def _credential(headers: Mapping[str, str]) -> str | None:

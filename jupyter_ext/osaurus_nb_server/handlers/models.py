@@ -1,15 +1,28 @@
-"""`GET` of the models that can be named here, and of one of them."""
+"""Which models can be named here, one of them, and those that are loaded."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, cast
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 
 from osaurus_nb.catalog import names
-from osaurus_nb.models import ModelCard
+from osaurus_nb.models import LOCAL, ModelCard
+from osaurus_nb_server.dialects import Address, Codec
 from osaurus_nb_server.handlers.base import ApiHandler
+from osaurus_nb_server.handlers.work import WorkHandler
+
+
+class Listing(Codec, Protocol):
+    """A codec that tells more of models than the two lists."""
+
+    def decode_show(self, body: bytes, /) -> str: ...
+
+    def encode_running(self, cards: Iterable[ModelCard], /) -> dict[str, Any]: ...
+
+    def encode_version(self) -> dict[str, Any]: ...
 
 
 class ModelsHandler(ApiHandler):
@@ -32,12 +45,43 @@ class ModelHandler(ApiHandler):
         await self.finish(json.dumps(self.codec.encode_model(_find(name, cards))))
 
 
+class ShowHandler(WorkHandler):
+    """One model, asked for by `POST`."""
+
+    scope = "models"
+
+    async def work(self, address: Address) -> None:
+        name = cast(Listing, self.codec).decode_show(bytes(self.body))
+        cards = await (await self.service.backend()).models()
+        await self.finish(json.dumps(self.codec.encode_model(_find(name, cards))))
+
+
+class RunningHandler(ApiHandler):
+    """`GET` of the models that are in the memory of this machine."""
+
+    scope = "models"
+
+    @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
+    async def get(self) -> None:
+        running = {worker.model for worker in await self.service.workers()}
+        cards = await (await self.service.backend()).models()
+        loaded = [card for card in cards if card.provider == LOCAL and card.id in running]
+        await self.finish(json.dumps(cast(Listing, self.codec).encode_running(loaded)))
+
+
+class VersionHandler(ApiHandler):
+    """`GET` of the version of the dialect that is spoken here."""
+
+    scope = "models"
+
+    @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
+    async def get(self) -> None:
+        await self.finish(json.dumps(cast(Listing, self.codec).encode_version()))
+
+
 def _find(name: str, cards: Sequence[ModelCard]) -> ModelCard:
     """The listed model of this name. A provider may answer to ids that it does not list; those are not shown."""
-    listed: dict[str, list[ModelCard]] = {}
-    for card in cards:
-        listed.setdefault(card.provider, []).append(card)
-    card = names.resolve(name, listed)
-    if card not in listed.get(card.provider, ()):
+    card = names.find(name, cards)
+    if card not in cards:
         raise names.not_found(name, [card.name for card in cards])
     return card

@@ -1,11 +1,22 @@
-"""What the `X-Osaurus-*` headers say of an answer: who gave it, after how many attempts, with which warnings."""
+"""What is told of an answer beside its words: who gave it, after how many attempts, with which warnings, how fast."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from osaurus_nb.events import AttemptStarted, Event, Started, Substituted, Warned
+from osaurus_nb.events import (
+    AttemptStarted,
+    Event,
+    ReasoningDelta,
+    Started,
+    Substituted,
+    TextDelta,
+    ToolCallStarted,
+    Warned,
+)
+from osaurus_nb.models import Timings
 
 #: Longest value that we put into a header.
 _LONGEST = 512
@@ -16,6 +27,8 @@ class Route:
 
     def __init__(self, request_id: str, asked: str) -> None:
         self.request_id = request_id
+        self._began = time.monotonic()
+        self._first_word: float | None = None
         self._asked = asked
         self._attempts = 0
         self._started: Started | None = None
@@ -32,8 +45,18 @@ class Route:
                 self._substituted = event
             case Warned():
                 self._warnings.append(event)
+            case TextDelta() | ReasoningDelta() | ToolCallStarted() if self._first_word is None:
+                self._first_word = self.elapsed()
             case _:
                 pass
+
+    def elapsed(self) -> float:
+        """Seconds since the request came."""
+        return time.monotonic() - self._began
+
+    def timings(self) -> Timings:
+        """Up to now. Tells of the first word if all events passed here."""
+        return Timings(self.elapsed(), self._first_word)
 
     def headers(self) -> Iterator[tuple[str, str]]:
         """Headers for what is known now. Names of models are anybody's text, so only plain ASCII is let through."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from typing import ClassVar
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.iostream import StreamClosedError
 
+from osaurus_nb.gateway.keys import Scope
 from osaurus_nb_server.dialects import Address
 from osaurus_nb_server.handlers import faults
 from osaurus_nb_server.handlers.base import ApiHandler
@@ -16,7 +18,7 @@ from osaurus_nb_server.handlers.base import ApiHandler
 class WorkHandler(ApiHandler):
     """One piece of work. A client that leaves stops the model."""
 
-    scope = "generate"
+    scope: ClassVar[Scope | None] = "generate"
 
     _task: asyncio.Task[object] | None = None
     _left = False

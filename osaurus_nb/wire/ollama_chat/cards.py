@@ -12,6 +12,8 @@ from osaurus_nb.models import Capabilities, ModelCard
 from osaurus_nb.wire._osaurus import about
 from osaurus_nb.wire.ollama_chat._names import when
 
+#: The vendor's version whose words we speak, not our own: clients refuse one older than what they need.
+_VERSION = "0.20.0"
 #: `general.architecture` of every model of ours: clients read the window under its name.
 _ARCHITECTURE = "osaurus"
 #: The dialect's word for an ability -> ours.
@@ -51,9 +53,9 @@ def encode_running(cards: Iterable[ModelCard], *, expires: int | None = None) ->
     return {"models": rows}
 
 
-def encode_version(version: str) -> dict[str, Any]:
+def encode_version() -> dict[str, Any]:
     """`GET /api/version`."""
-    return {"version": version}
+    return {"version": _VERSION}
 
 
 def _row(card: ModelCard) -> dict[str, Any]:

@@ -332,7 +332,7 @@ def test_a_model_is_shown_with_its_window() -> None:
     assert shown["capabilities"] == ["completion", "vision", "thinking"]
     assert (running["context_length"], running["size_vram"]) == (99, 5)
     assert running["expires_at"] == "1970-01-01T00:01:00Z"
-    assert ollama.encode_version("0.1") == {"version": "0.1"}
+    assert ollama.encode_version() == {"version": "0.20.0"}
 
 
 def test_a_shown_model_is_asked_for_by_either_name() -> None:
