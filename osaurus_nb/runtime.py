@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from osaurus_nb.catalog import names
@@ -31,7 +31,7 @@ from osaurus_nb.ports import (
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.routing import engine
 from osaurus_nb.routing.plan import Candidate, Plan, chain
-from osaurus_nb.routing.tokens import estimate
+from osaurus_nb.routing.tokens import estimate, estimate_texts
 
 log = logging.getLogger("osaurus_nb")
 
@@ -125,7 +125,8 @@ class Runtime:
         card, adapter = await self._named(request.model)
         if not isinstance(adapter, Embedder):
             raise Unsupported(f"'{card.provider}' has no embeddings.", param="model")
-        return await adapter.embed(request, card, self._timeouts)
+        answer = await adapter.embed(request, card, self._timeouts)
+        return answer if answer.usage is not None else replace(answer, usage=estimate_texts(request.inputs))
 
     async def decide(self, request: DecisionRequest) -> Decisions:
         """Each question with the probability of each of its options, by the named model and no other."""

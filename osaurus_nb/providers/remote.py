@@ -10,10 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 import httpx2
+from pydantic_core import from_json
 
 from osaurus_nb.catalog.families import quirks
 from osaurus_nb.config.endpoints import endpoint_class
 from osaurus_nb.config.providers import Provider
+from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import BadAnswer, CredentialRejected, OsaurusError, ProviderError, TooSlow
 from osaurus_nb.events import Event
 from osaurus_nb.models import ModelCard, TokenCount
@@ -21,7 +23,7 @@ from osaurus_nb.ports import Attempt, Timeouts
 from osaurus_nb.providers.exchange import Refusal, exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor, status_error
 from osaurus_nb.request import ChatRequest
-from osaurus_nb.wire import Encoded, WireFormat
+from osaurus_nb.wire import Encoded, WireFormat, embeddings
 from osaurus_nb.wire._counting import CountFormat
 
 #: Seconds within which a provider must have listed its models.
@@ -89,6 +91,16 @@ class RemoteAdapter:
             return None
         return codec.decode_count_answer(payload, card)
 
+    async def embed(self, request: EmbeddingRequest, card: ModelCard, timeouts: Timeouts) -> Embeddings:
+        """One vector for each text, asked in as many calls as the provider takes texts at once."""
+        codec, card = embeddings.load(self.settings.format, self.provider), self._dress(card)
+        answers = []
+        for part in embeddings.parts(request, codec.MAX_TEXTS):
+            encoded = codec.encode_request(part, card)
+            payload = await self.ask(codec.endpoint(card), encoded, card, timeouts)
+            answers.append(replace(codec.decode_response(payload, card, part), warnings=encoded.warnings))
+        return embeddings.joined(answers)
+
     async def ask(self, path: str, encoded: Encoded, card: ModelCard, timeouts: Timeouts) -> Mapping[str, Any]:
         """One question that is answered in one piece, e.g. of vectors: the JSON object that came back."""
         key = self._key(card)
@@ -144,7 +156,7 @@ class RemoteAdapter:
 
     def _json(self, body: bytes, did: str) -> Mapping[str, Any]:
         try:
-            payload = json.loads(body)
+            payload = from_json(body)
         except ValueError:
             payload = None
         if not isinstance(payload, dict):

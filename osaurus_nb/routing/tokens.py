@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from osaurus_nb.messages import Media, Part, Reasoning, Text, ToolCall, ToolResult
-from osaurus_nb.models import TokenCount
+from osaurus_nb.models import TokenCount, Usage
 from osaurus_nb.request import ChatRequest
 
 #: Bytes of UTF-8 in a token of prose or code; tokenizers of today lie between 3 and 4.5.
@@ -19,10 +19,18 @@ _PER_MEDIA = 800
 
 def estimate(request: ChatRequest) -> TokenCount:
     """The prompt's tokens, messages and tools together."""
-    texts = sum(len(text.encode("utf-8", "surrogatepass")) for text in _texts(request))
     media = sum(isinstance(part, Media) for message in request.messages for part in message.parts)
-    tokens = -(-texts // _BYTES_PER_TOKEN) + _PER_MESSAGE * len(request.messages) + _PER_MEDIA * media
+    tokens = _tokens(_texts(request)) + _PER_MESSAGE * len(request.messages) + _PER_MEDIA * media
     return TokenCount(tokens, estimated=True)
+
+
+def estimate_texts(texts: Iterable[str]) -> Usage:
+    """What these texts use, none of them part of a conversation."""
+    return Usage(input_tokens=_tokens(texts), estimated=True)
+
+
+def _tokens(texts: Iterable[str]) -> int:
+    return -(-sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) // _BYTES_PER_TOKEN)
 
 
 def _texts(request: ChatRequest) -> Iterator[str]:

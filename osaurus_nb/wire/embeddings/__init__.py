@@ -14,7 +14,7 @@ from typing import cast
 from osaurus_nb.errors import Unsupported
 from osaurus_nb.wire.embeddings._codec import EmbeddingFormat
 from osaurus_nb.wire.embeddings._parts import joined, parts
-from osaurus_nb.wire.embeddings._state import lost
+from osaurus_nb.wire.embeddings._state import lost, told
 
 #: The module of each dialect, by the name that provider settings use. One that is not here has no embeddings.
 FORMATS: Mapping[str, str] = MappingProxyType(
@@ -34,4 +34,4 @@ def load(name: str, provider: str) -> EmbeddingFormat:
     return cast(EmbeddingFormat, import_module(FORMATS[name]))  # a module satisfies it by its functions
 
 
-__all__ = ["FORMATS", "EmbeddingFormat", "joined", "load", "lost", "parts"]
+__all__ = ["FORMATS", "EmbeddingFormat", "joined", "load", "lost", "parts", "told"]

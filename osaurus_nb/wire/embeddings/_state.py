@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
@@ -33,6 +34,16 @@ def ours(answer: Embeddings) -> dict[str, Any]:
     estimated = {"estimated": True} if answer.usage is not None and answer.usage.estimated else {}
     told = {"warnings": warnings} if warnings else {}
     return {"provider": answer.provider, "model": answer.model, **estimated, **told}
+
+
+def told(answer: Embeddings, payload: Mapping[str, Any], *, before: Iterable[Warned] = ()) -> Embeddings:
+    """The answer with what a server of ours says under that key."""
+    said = payload.get("osaurus")
+    said = said if isinstance(said, Mapping) else {}
+    rows = [row for row in said.get("warnings") or () if isinstance(row, Mapping)]
+    warnings = (Warned(str(row.get("code")), str(row.get("message")), row.get("param")) for row in rows)
+    provider, model = said.get("provider") or answer.provider, said.get("model") or answer.model
+    return replace(answer, provider=str(provider), model=str(model), warnings=(*before, *warnings))
 
 
 def counted(tokens: Any, estimated: Any = False) -> Usage | None:

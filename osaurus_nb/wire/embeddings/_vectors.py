@@ -48,10 +48,18 @@ def bad(what: str, card: ModelCard) -> ProviderError:
 
 def _vector(value: Any, card: ModelCard) -> Sequence[float]:
     try:
-        numbers = unpack(value) if isinstance(value, str) else value
-        narrow = array("f", numbers if isinstance(numbers, list) else [None])  # what is too large turns infinite
+        numbers = unpack(value) if isinstance(value, str) else _numbers(value)
     except (TypeError, ValueError, OverflowError):
         raise bad("sent something that is no vector", card) from None
-    if not math.isfinite(sum(narrow)):
+    if not math.isfinite(sum(numbers)):
         raise bad("sent a vector with numbers that are none", card)
-    return list(map(float, numbers))
+    return numbers
+
+
+def _numbers(value: Any) -> list[float]:
+    """JSON's numbers as float32 could carry them. Raises TypeError or OverflowError when they are none."""
+    if not isinstance(value, list):
+        raise TypeError
+    if not math.isfinite(sum(array("f", value))):  # what is too large turns infinite
+        raise OverflowError
+    return list(map(float, value))
