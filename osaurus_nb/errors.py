@@ -63,6 +63,18 @@ class OsaurusError(Exception):
         return str(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """What is no error, but not to be kept silent: a knob that was not carried over, something odd that was read.
+
+    An event of the stream, and noted by whoever read a request. `param` names what it is about.
+    """
+
+    code: str
+    message: str
+    param: str | None = None
+
+
 class RequestError(OsaurusError):
     status, code, kind = 400, "invalid_request", "invalid_request_error"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from osaurus_nb.errors import OsaurusError
+from osaurus_nb.errors import Warned as Warned  # on the stream too
 from osaurus_nb.messages import Message, Opaque, Part, Reasoning, Text, ToolCall
 from osaurus_nb.models import Timings, Usage
 
@@ -115,15 +116,6 @@ class Relayed:
     """
 
     data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Warned:
-    """A tuning knob was not carried over, or something odd was read. `param` names it."""
-
-    code: str
-    message: str
-    param: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from osaurus_nb.errors import Warned
 from osaurus_nb.messages import Message, Opaque
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -92,6 +93,7 @@ class ChatRequest:
     """One question to one model or profile.
 
     `extra` holds the keys that no field knows; `provider_metadata` those that mean something in one dialect alone.
+    `warnings` are what its reader noticed; the answer begins with them.
     """
 
     model: str
@@ -106,6 +108,7 @@ class ChatRequest:
     delivery: Delivery = Delivery()
     extra: JsonObject = field(default_factory=dict)
     provider_metadata: Opaque | None = None
+    warnings: tuple[Warned, ...] = ()
 
     def __repr__(self) -> str:
         return f"ChatRequest({self.model!r}, {len(self.messages)} messages, {len(self.tools)} tools)"

@@ -108,10 +108,12 @@ class Runtime:
         """
         plan = await self._plan(request)
         step = self._step(request, request_id)
+        for warning in request.warnings:
+            self._tell(step, warning)
+            yield warning
         async with aclosing(engine.run(plan, request, step, timeouts=self._timeouts)) as stream:
             async for event in stream:
-                if self._observers:
-                    self._tell(Observation(step, event, self._clock.monotonic()))
+                self._tell(step, event)
                 yield event
 
     async def count_tokens(self, request: ChatRequest) -> TokenCount:
@@ -188,10 +190,10 @@ class Runtime:
         except OsaurusError as error:
             return _Listing((), self._clock.monotonic(), error)
 
-    def _tell(self, note: Observation) -> None:
+    def _tell(self, step: Step, event: Event) -> None:
         for observer in self._observers:
             try:
-                observer.observe(note)
+                observer.observe(Observation(step, event, self._clock.monotonic()))
             except Exception as exc:  # noqa: BLE001 - observers cannot hurt: the answer goes on
                 if id(observer) not in self._broken:
                     self._broken.add(id(observer))
