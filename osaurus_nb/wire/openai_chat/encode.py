@@ -61,7 +61,7 @@ class ChatEncoder:
     def close(self) -> bytes:
         if not (self._include_usage and self._usage):
             return DONE
-        return frame({**self._frame, "choices": [], "usage": _usage(self._usage)}) + DONE
+        return frame({**self._frame, "choices": [], "usage": write_usage(self._usage)}) + DONE
 
     def body(self, answer: ev.Answer) -> dict[str, Any]:
         for event in (*answer.attempts, *answer.warnings, ev.Started(answer.provider, answer.model)):
@@ -72,7 +72,7 @@ class ChatEncoder:
             **self._frame,
             "object": "chat.completion",
             "choices": [_choice(at, choice) for at, choice in enumerate(answer.choices)],
-            "usage": _usage(answer.usage or Usage(estimated=True)),
+            "usage": write_usage(answer.usage or Usage(estimated=True)),
             "osaurus": {**self._route.first(), **(self._route.last() or {})},
         }
 
@@ -180,7 +180,8 @@ def _scored(token: str, logprob: float) -> dict[str, Any]:
     return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def write_usage(usage: Usage) -> dict[str, Any]:
+    """The counts as OpenAI's two dialects of completions have them."""
     body: dict[str, Any] = {
         "prompt_tokens": usage.total_input,
         "completion_tokens": usage.total_output,
