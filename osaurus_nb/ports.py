@@ -12,12 +12,15 @@ from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.events import Event
 from osaurus_nb.models import ModelCard, TokenCount
-from osaurus_nb.request import ChatRequest
+from osaurus_nb.request import ChatRequest, Sent
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The logical unit that is billed once: one question, whatever it takes to answer it."""
+    """The logical unit that is billed once: one question, whatever it takes to answer it.
+
+    `sent` is what the caller wrote, where an adapter may use it.
+    """
 
     id: str
     request_id: str
@@ -25,6 +28,7 @@ class Step:
     started: float
     session: str | None = None
     cell: str | None = None
+    sent: Sent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,13 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call of one candidate, inside one step."""
+    """One call of one candidate, inside one step. With `sent` the request is only its head."""
 
     step: Step
     number: int = 1
     timeouts: Timeouts = field(default_factory=Timeouts)
     idempotency_key: str | None = None
+    sent: Sent | None = None
 
 
 class Adapter(Protocol):

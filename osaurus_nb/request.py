@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -112,3 +112,18 @@ class ChatRequest:
 
     def __repr__(self) -> str:
         return f"ChatRequest({self.model!r}, {len(self.messages)} messages, {len(self.tools)} tools)"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Sent:
+    """What the caller wrote, for a provider of the same dialect: it may get the very same words.
+
+    `body` is the JSON object as it was parsed, `headers` those that belong to the dialect. Only the head of the
+    request was read so far, which is cheap however long the body is; `read` gives the whole of it, or raises
+    RequestError.
+    """
+
+    dialect: str
+    body: JsonObject
+    read: Callable[[], ChatRequest]
+    headers: Mapping[str, str] = field(default_factory=dict)

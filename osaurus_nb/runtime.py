@@ -28,7 +28,7 @@ from osaurus_nb.ports import (
     SystemClock,
     Timeouts,
 )
-from osaurus_nb.request import ChatRequest
+from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.routing import engine
 from osaurus_nb.routing.plan import Candidate, Plan, chain
 from osaurus_nb.routing.tokens import estimate, estimate_texts
@@ -42,7 +42,9 @@ LIST_TTL = 300.0
 class Backend(Protocol):
     """What a client stands on: this runtime, or a server of ours reached over HTTP."""
 
-    def stream(self, request: ChatRequest, /, *, request_id: str | None = None) -> AsyncGenerator[Event, None]: ...
+    def stream(
+        self, request: ChatRequest, /, *, request_id: str | None = None, sent: Sent | None = None
+    ) -> AsyncGenerator[Event, None]: ...
 
     async def count_tokens(self, request: ChatRequest, /) -> TokenCount: ...
 
@@ -101,13 +103,16 @@ class Runtime:
         rows = ((slug, self._listings[adapter]) for slug, adapter in adapters.items())
         return [SourceStatus(slug, len(row.cards), str(row.error) if row.error else None) for slug, row in rows]
 
-    async def stream(self, request: ChatRequest, *, request_id: str | None = None) -> AsyncGenerator[Event, None]:
+    async def stream(
+        self, request: ChatRequest, *, request_id: str | None = None, sent: Sent | None = None
+    ) -> AsyncGenerator[Event, None]:
         """One step. Raises RequestError for a name or a field that is wrong; later faults come as `Failed`.
 
-        `request_id` is the id under which the caller was answered; without one the step's own is used.
+        `request_id` is the id under which the caller was answered; without one the step's own is used. With `sent`,
+        `request` need only be the head of it: who cannot hand it on as it is reads the rest.
         """
         plan = await self._plan(request)
-        step = self._step(request, request_id)
+        step = self._step(request, request_id, sent)
         for warning in request.warnings:
             self._tell(step, warning)
             yield warning
@@ -144,9 +149,10 @@ class Runtime:
         candidate = await self._candidate(name)
         return candidate.card, candidate.adapter
 
-    def _step(self, request: ChatRequest, request_id: str | None) -> Step:
+    def _step(self, request: ChatRequest, request_id: str | None, sent: Sent | None) -> Step:
         id = uuid.uuid4().hex
-        return Step(id=id, request_id=request_id or id, model=request.model, started=self._clock.monotonic())
+        started = self._clock.monotonic()
+        return Step(id=id, request_id=request_id or id, model=request.model, started=started, sent=sent)
 
     async def _plan(self, request: ChatRequest) -> Plan:
         chosen = [await self._candidate(name) for name in (request.model, *request.route.fallbacks)]

@@ -16,7 +16,7 @@ from osaurus_nb.events import Event
 from osaurus_nb.models import LOCAL, Capabilities, ModelCard, SourceStatus, TokenCount
 from osaurus_nb.providers.exchange import exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor
-from osaurus_nb.request import ChatRequest
+from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.wire import _counting, embeddings, openai_chat
 from osaurus_nb.wire.embeddings import openai
 
@@ -36,10 +36,13 @@ class Gateway:
 
     def __init__(self, url: str, key: str | None) -> None:
         self._url = url.rstrip("/")
-        self._headers = openai_chat.auth(key)
+        # A relayed answer has no place for what only we say of it.
+        self._headers = openai_chat.auth(key) | {"x-osaurus-relay": "off"}
         self._door = HttpDoor()
 
-    async def stream(self, request: ChatRequest, *, request_id: str | None = None) -> AsyncGenerator[Event, None]:
+    async def stream(
+        self, request: ChatRequest, *, request_id: str | None = None, sent: Sent | None = None
+    ) -> AsyncGenerator[Event, None]:
         """One step over there; the server gives it its own id, which is on the `Started` event."""
         card = ModelCard(request.model, _NAME)
         body = openai_chat.encode_request(request, card).body | _route(request)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -22,8 +21,8 @@ from osaurus_nb.models import ModelCard, TokenCount
 from osaurus_nb.ports import Attempt, Timeouts
 from osaurus_nb.providers.exchange import Refusal, exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor, status_error
-from osaurus_nb.request import ChatRequest
-from osaurus_nb.wire import Encoded, WireFormat, embeddings
+from osaurus_nb.request import ChatRequest, Sent
+from osaurus_nb.wire import Carried, Encoded, WireFormat, embeddings
 from osaurus_nb.wire._counting import CountFormat
 
 #: Seconds within which a provider must have listed its models.
@@ -51,6 +50,11 @@ class RemoteAdapter:
     def provider(self) -> str:
         return self.settings.slug
 
+    @property
+    def dialect(self) -> str:
+        """The format that it speaks, as settings name it: a caller of the same one may be relayed."""
+        return self.settings.format
+
     async def models(self) -> Sequence[ModelCard]:
         """What it lists, and the ids that the user added by hand."""
         key = self._key()
@@ -65,16 +69,27 @@ class RemoteAdapter:
 
     async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
         card = self._dress(card)
-        encoded = self._codec.encode_request(request, card)
+        carried = self._carry(request, card, attempt.sent)
+        encoded = carried.encoded
         for warning in encoded.warnings:
             yield warning
         key = self._key(card)
         call = self._call(encoded, encoded.path or self._codec.endpoint(card), key, attempt.timeouts)
-        decoder = self._codec.event_decoder(card)
-        answer = exchange(self._door, call, decoder, self._refusal(key, card), who=(self.provider, card.id))
+        answer = exchange(self._door, call, carried.decoder, self._refusal(key, card), who=(self.provider, card.id))
         async with aclosing(answer) as events:
             async for event in events:
                 yield event
+
+    def _carry(self, request: ChatRequest, card: ModelCard, sent: Sent | None) -> Carried:
+        """The question in our dialect: in the caller's own words where they can stay."""
+        if sent is None:
+            return Carried(self._codec.encode_request(request, card), self._codec.event_decoder(card))
+        if (carried := self._codec.relay(sent, request, card)) is not None:
+            return carried
+        whole = sent.read()
+        encoded = self._codec.encode_request(whole, card)
+        warnings = (*whole.warnings, *encoded.warnings)
+        return Carried(replace(encoded, warnings=warnings), self._codec.event_decoder(card))
 
     async def count_tokens(self, request: ChatRequest, card: ModelCard, timeouts: Timeouts) -> TokenCount | None:
         """As the provider counts; None where its dialect or its server has no such thing, asked once a model."""
@@ -120,7 +135,7 @@ class RemoteAdapter:
         return Call(
             self.settings.url + path,
             headers=headers,
-            content=json.dumps(encoded.body, separators=(",", ":")).encode(),
+            content=encoded.content(),
             connect=timeouts.connect,
             read=self.settings.timeout,
             guard=_TYPED,

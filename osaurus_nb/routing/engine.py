@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from osaurus_nb.errors import EmptyAnswer, NoEligibleModel, OsaurusError, RequestError, StreamCut, TooSlow
 from osaurus_nb.events import (
@@ -42,8 +43,15 @@ async def run(plan: Plan, request: ChatRequest, step: Step, *, timeouts: Timeout
         gate = _Gate(candidate, hold=not last, opening=_opening(plan, candidate, number))
         yield AttemptStarted(number, card.provider, card.name)
         try:
-            attempt = Attempt(step, number, timeouts)
-            async with aclosing(_watched(candidate, request, attempt, ends)) as stream:
+            attempt = _attempt(candidate, request, step, number, timeouts)
+            asked = request
+            if step.sent is not None and attempt.sent is None:
+                asked = step.sent.read()
+                for noticed in asked.warnings:
+                    _refuse_warning(noticed, asked)
+                    for ready in gate.admit(noticed):
+                        yield ready
+            async with aclosing(_watched(candidate, asked, attempt, ends)) as stream:
                 async for event in stream:
                     _refuse_warning(event, request)
                     for ready in gate.admit(event):
@@ -58,6 +66,16 @@ async def run(plan: Plan, request: ChatRequest, step: Step, *, timeouts: Timeout
             if last or not error.failover:
                 yield Failed(error)
                 return
+
+
+def _attempt(candidate: Candidate, request: ChatRequest, step: Step, number: int, timeouts: Timeouts) -> Attempt:
+    """An adapter of the caller's own dialect gets his own words."""
+    sent = step.sent
+    if sent is None or getattr(candidate.adapter, "dialect", None) != sent.dialect:
+        return Attempt(step, number, timeouts)
+    if not request.delivery.stream:
+        timeouts = replace(timeouts, first_token=None)  # it comes in one piece: the first token with the last
+    return Attempt(step, number, timeouts, sent=sent)
 
 
 async def _watched(

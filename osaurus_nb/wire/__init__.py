@@ -11,7 +11,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import cast
 
-from osaurus_nb.wire._codec import Encoded, EventDecoder, EventEncoder, WireFormat
+from osaurus_nb.wire._codec import Carried, Encoded, EventDecoder, EventEncoder, WireFormat
 
 #: The module of each dialect, by the name that provider settings use.
 FORMATS: Mapping[str, str] = MappingProxyType(
@@ -30,4 +30,4 @@ def load(name: str) -> WireFormat:
     return cast(WireFormat, import_module(FORMATS[name]))  # a module satisfies it by its functions
 
 
-__all__ = ["FORMATS", "Encoded", "EventDecoder", "EventEncoder", "WireFormat", "load"]
+__all__ = ["FORMATS", "Carried", "Encoded", "EventDecoder", "EventEncoder", "WireFormat", "load"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from osaurus_nb.events import Answer, Event, Warned
 from osaurus_nb.models import ModelCard
-from osaurus_nb.request import ChatRequest
+from osaurus_nb.request import ChatRequest, Sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,13 @@ class Encoded:
     warnings: tuple[Warned, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
     path: str | None = None
+
+    def content(self) -> bytes:
+        """The body as it goes out."""
+        try:
+            return to_json(self.body)
+        except PydanticSerializationError:  # half a surrogate pair has no UTF-8, but an escape
+            return json.dumps(self.body, separators=(",", ":")).encode()
 
 
 class EventEncoder(Protocol):
@@ -51,6 +61,14 @@ class EventDecoder(Protocol):
         """What was held back. Raises ProviderError when no finish signal ever came."""
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A caller's own words on their way to a provider of his dialect, and who reads the answer."""
+
+    encoded: Encoded
+    decoder: EventDecoder
+
+
 class WireFormat(Protocol):
     """One dialect. The modules in this room satisfy it."""
 
@@ -63,6 +81,12 @@ class WireFormat(Protocol):
         """The body for a provider, always streaming. Raises Unsupported for a feature that it cannot carry."""
 
     def event_decoder(self, card: ModelCard, /) -> EventDecoder: ...
+
+    def relay(self, sent: Sent, request: ChatRequest, card: ModelCard, /) -> Carried | None:
+        """The caller's words with nothing changed but the model's name; `request` is their head.
+
+        None where this model, or something that only we understand, needs them translated.
+        """
 
     def endpoint(self, card: ModelCard, /) -> str:
         """Where a streamed question goes, below the provider's base URL."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
-import json
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from osaurus_nb.errors import RequestError
+from osaurus_nb.wire._json import parse, shown
 
 Body = TypeVar("Body", bound=BaseModel)
+#: Our key `deadline_ms`, in every dialect: up to a day.
+Deadline = Annotated[int, Field(gt=0, le=86_400_000)]
 
 
 class Open(BaseModel):
@@ -33,13 +37,11 @@ def by_type(what: str) -> Discriminator:
 
 def validate(model: type[Body], body: bytes) -> Body:
     """Read a request body. Raises RequestError that names the field at fault."""
+    value = parse(body, wanted=_wanted(model))
     try:
-        parsed = model.model_validate_json(body)
+        return model.model_validate(value)
     except ValidationError as exc:
         raise _fault(exc, model) from None  # the original would hold the prompt
-    if b"NaN" in body or b"Infinity" in body:
-        json.loads(body, parse_constant=_no_number)
-    return parsed
 
 
 def data_url(url: str, field: str) -> tuple[str | None, bytes]:
@@ -62,20 +64,25 @@ def _type_tag(value: Any) -> str | None:
     return f"${kind}" if isinstance(kind, str) else None
 
 
-def _no_number(word: str) -> NoReturn:
-    raise RequestError(f"The body is not valid JSON: {word} is no number there.")
-
-
 def _fault(exc: ValidationError, model: type[BaseModel]) -> RequestError:
     first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-    if first["type"] == "json_invalid":
-        return RequestError(f"The body is not valid JSON. Send {_wanted(model)}.")
     if not first["loc"]:
         return RequestError(f"The body must be {_wanted(model)}.")
     path = _path(first)
     if first["type"] == "missing":
         return RequestError(f"'{path}' is required.", param=path)
-    return RequestError(f"'{path}': {first['msg'][:1].lower()}{first['msg'][1:]}.", param=path)
+    said = _IN_JSON.get(first["type"]) or first["msg"][:1].lower() + first["msg"][1:]
+    return RequestError(f"'{path}': {said}.", param=path)
+
+
+#: Kinds of faults whose message speaks of Python.
+_IN_JSON: Mapping[str, str] = MappingProxyType(
+    {
+        "model_type": "input should be an object",
+        "dict_type": "input should be an object",
+        "list_type": "input should be a valid array",
+    }
+)
 
 
 def _wanted(model: type[BaseModel]) -> str:
@@ -91,5 +98,5 @@ def _path(error: ErrorDetails) -> str:
         if isinstance(part, int):
             path += f"[{part}]"
         elif not part.startswith("$"):
-            path += f".{part}" if path else part
+            path += f".{shown(part)}" if path else shown(part)
     return path

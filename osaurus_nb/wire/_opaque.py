@@ -23,6 +23,8 @@ OURS = "osaurus"
 #: Dialects with a place for a raw prompt.
 _TAKE_RAW = frozenset({"ollama"})
 _SEAL = "osaurus1."
+#: In the bytes of a body that holds sealed state.
+SEAL = _SEAL.encode()
 
 
 def own(metadata: Opaque | None, dialect: str) -> dict[str, Any]:

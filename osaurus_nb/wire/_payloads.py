@@ -13,10 +13,14 @@ from osaurus_nb.wire import _sse
 
 
 class Frame(NamedTuple):
-    """One object, and the bytes that it was read from; none where it is a part of something larger."""
+    """One object, and the bytes that it was read from; none where it is a part of something larger.
+
+    `whole`: these bytes are the whole body, not one event of a stream.
+    """
 
     payload: Mapping[str, Any]
     content: bytes
+    whole: bool = False
 
 
 def bad(card: ModelCard, what: str) -> BadAnswer:
@@ -89,4 +93,4 @@ class Payloads:
     def _found(self, payload: Any, content: bytes) -> Iterable[Frame]:
         if not isinstance(payload, dict):
             raise bad(self._card, "sent JSON that is not an object")
-        return (Frame(payload, content),)
+        return (Frame(payload, content, self.plain),)

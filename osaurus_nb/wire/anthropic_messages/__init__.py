@@ -13,6 +13,7 @@ from osaurus_nb.wire.anthropic_messages.encode import (
 from osaurus_nb.wire.anthropic_messages.inbound import decode_count, decode_request
 from osaurus_nb.wire.anthropic_messages.listing import decode_models, encode_model, encode_models
 from osaurus_nb.wire.anthropic_messages.outbound import auth, encode_request, endpoint, models_path
+from osaurus_nb.wire.anthropic_messages.relay import read_head, relay
 
 __all__ = [
     "PING",
@@ -33,5 +34,7 @@ __all__ = [
     "event_decoder",
     "event_encoder",
     "models_path",
+    "read_head",
+    "relay",
     "status",
 ]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from osaurus_nb.wire._inbound import Open, by_type
+from osaurus_nb.wire._inbound import Deadline, Open, by_type
 
 
 class Base64Source(Open):
@@ -271,7 +271,7 @@ class CountBody(Open):
     compaction: dict[str, Any] | None = None
     # Keys of ours. The vendor has fallbacks too, but not as a list of names.
     fallbacks: Any = None
-    deadline_ms: int | None = Field(default=None, gt=0)
+    deadline_ms: Deadline | None = None
     strict_params: bool | None = None
 
 

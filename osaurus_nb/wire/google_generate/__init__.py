@@ -19,6 +19,7 @@ from osaurus_nb.wire.google_generate.encode import (
 )
 from osaurus_nb.wire.google_generate.inbound import decode_count, decode_request
 from osaurus_nb.wire.google_generate.outbound import auth, encode_request, endpoint, models_path
+from osaurus_nb.wire.google_generate.relay import read_head, relay
 from osaurus_nb.wire.openai_chat import status  # an error's own, as everywhere but at one vendor
 
 __all__ = [
@@ -45,5 +46,7 @@ __all__ = [
     "event_decoder",
     "event_encoder",
     "models_path",
+    "read_head",
+    "relay",
     "status",
 ]

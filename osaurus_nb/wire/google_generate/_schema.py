@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from osaurus_nb.wire._inbound import Open
+from osaurus_nb.wire._inbound import Deadline, Open
 
 
 class _Camel(Open):
@@ -130,7 +130,7 @@ class GenerateBody(_Camel):
     labels: dict[str, str] | None = None
     service_tier: str | None = None
     fallbacks: list[str] | None = None
-    deadline_ms: int | None = Field(default=None, gt=0, alias="deadline_ms")
+    deadline_ms: Deadline | None = Field(default=None, alias="deadline_ms")
     strict_params: bool | None = Field(default=None, alias="strict_params")
 
 

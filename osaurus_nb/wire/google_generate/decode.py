@@ -58,7 +58,7 @@ def event_decoder(card: ModelCard, relay: Relay | None = None) -> Reading:
 
 
 class _Meaning:
-    """What the chunks of one answer say. There is no end mark: the finish of every candidate is one, read at the end."""
+    """What the chunks of one answer say. There is no end mark: the finish of each candidate is one, read at the end."""
 
     def __init__(self, card: ModelCard) -> None:
         self.done = False

@@ -18,6 +18,7 @@ from osaurus_nb.wire.ollama_chat.encode import (
 )
 from osaurus_nb.wire.ollama_chat.inbound import decode_generate, decode_request, decode_show, is_load, is_unload
 from osaurus_nb.wire.ollama_chat.outbound import auth, encode_request, endpoint, models_path
+from osaurus_nb.wire.ollama_chat.relay import read_head, relay
 from osaurus_nb.wire.openai_chat import status  # an error's own, as everywhere but at one vendor
 
 __all__ = [
@@ -42,5 +43,7 @@ __all__ = [
     "is_load",
     "is_unload",
     "models_path",
+    "read_head",
+    "relay",
     "status",
 ]

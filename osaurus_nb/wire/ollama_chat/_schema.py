@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from osaurus_nb.wire._inbound import Open
+from osaurus_nb.wire._inbound import Deadline, Open
 
 
 class FunctionCall(Open):
@@ -89,7 +89,7 @@ class _Body(Open):
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
     fallbacks: list[str] | None = None
-    deadline_ms: int | None = Field(default=None, gt=0)
+    deadline_ms: Deadline | None = None
     strict_params: bool | None = None
 
 

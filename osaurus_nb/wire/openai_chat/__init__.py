@@ -12,6 +12,7 @@ from osaurus_nb.wire.openai_chat.encode import (
 )
 from osaurus_nb.wire.openai_chat.inbound import decode_request
 from osaurus_nb.wire.openai_chat.outbound import auth, encode_request, endpoint, models_path
+from osaurus_nb.wire.openai_chat.relay import read_head, relay
 
 __all__ = [
     "PING",
@@ -27,5 +28,7 @@ __all__ = [
     "event_decoder",
     "event_encoder",
     "models_path",
+    "read_head",
+    "relay",
     "status",
 ]

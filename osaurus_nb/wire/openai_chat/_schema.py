@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from osaurus_nb.wire._inbound import Open, by_type
+from osaurus_nb.wire._inbound import Deadline, Open, by_type
 
 
 class TextPart(Open):
@@ -175,5 +175,5 @@ class ChatBody(Open):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     fallbacks: list[str] | None = None
-    deadline_ms: int | None = Field(default=None, gt=0)
+    deadline_ms: Deadline | None = None
     strict_params: bool | None = None

@@ -148,7 +148,7 @@ def _response_format(spec: ask.ResponseFormat) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {key: value for key, value in fields.items() if value is not None}}
 
 
-_DEFAULT_ONLY = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs")
+DEFAULT_ONLY = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs")
 
 
 def _sampling(sampling: ask.Sampling, card: ModelCard) -> tuple[dict[str, Any], tuple[Warned, ...]]:
@@ -170,7 +170,7 @@ def _sampling(sampling: ask.Sampling, card: ModelCard) -> tuple[dict[str, Any], 
         "n": sampling.n if sampling.n > 1 else None,
     }
     body = {key: value for key, value in fields.items() if value is not None}
-    dropped = [key for key in _DEFAULT_ONLY if reasoner and key in body]
+    dropped = [key for key in DEFAULT_ONLY if reasoner and key in body]
     warnings = tuple(
         Warned("parameter_dropped", f"'{card.name}' takes only the default for '{key}'.", key) for key in dropped
     )

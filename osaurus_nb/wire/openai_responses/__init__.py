@@ -15,11 +15,13 @@ from osaurus_nb.wire.openai_chat import (
 )
 from osaurus_nb.wire.openai_responses._output import output_items
 from osaurus_nb.wire.openai_responses.counting import count_endpoint, decode_count_answer, encode_count
+from osaurus_nb.wire.openai_responses.compaction import compaction_body, summary_request
 from osaurus_nb.wire.openai_responses.decode import event_decoder
-from osaurus_nb.wire.openai_responses.encode import ResponsesEncoder, compaction_body, event_encoder, response_body
+from osaurus_nb.wire.openai_responses.encode import ResponsesEncoder, event_encoder, response_body
 from osaurus_nb.wire.openai_responses.inbound import Turn, decode_request, decode_turn
 from osaurus_nb.wire.openai_responses.items import items_to_messages
 from osaurus_nb.wire.openai_responses.outbound import encode_request, endpoint
+from osaurus_nb.wire.openai_responses.relay import read_head, relay
 from osaurus_nb.wire.openai_responses.usage import encode_input_tokens, read_usage
 
 __all__ = [
@@ -46,6 +48,9 @@ __all__ = [
     "models_path",
     "output_items",
     "read_usage",
+    "read_head",
+    "relay",
     "response_body",
     "status",
+    "summary_request",
 ]

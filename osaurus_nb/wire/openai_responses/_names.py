@@ -8,3 +8,5 @@ DIALECT = "openai_responses"
 OF = "of"
 #: In a compaction item of ours: what the conversation came to.
 SUMMARY = "summary"
+#: In one too: the message items that stay as they were.
+KEPT = "kept"

@@ -38,6 +38,7 @@ class ResponsesEncoder:
         self._route = Route(id)
         self._usage: Usage | None = None
         self._sequence = 0
+        self._relayed = False
 
     def encode(self, event: ev.Event) -> bytes:
         match event:
@@ -46,19 +47,24 @@ class ResponsesEncoder:
             case ev.Finished():
                 return self._begin() + self._finish(event.finish_reason)
             case ev.Failed():
-                return self._begin() + self._fail(event.error)
+                return self._interrupt(event.error) if self._relayed else self._begin() + self._fail(event.error)
             case ev.UsageReported():
                 self._usage = event.usage
             case ev.Substituted() | ev.Started() | ev.AttemptStarted() | ev.AttemptFailed() | ev.Warned():
                 self._note(event)
             case ev.Relayed():
-                pass
+                self._relayed = True
+                self._sequence += event.data.count(b"\n\n")
             case _:
                 assert_never(event)
         return b""
 
     def close(self) -> bytes:
         return DONE
+
+    def unstored(self) -> None:
+        """What was to be kept cannot be: the end of the answer says so."""
+        self._response["store"] = False
 
     def body(self, answer: ev.Answer) -> dict[str, Any]:
         for event in (*answer.attempts, *answer.warnings, ev.Started(answer.provider, answer.model)):
@@ -87,12 +93,15 @@ class ResponsesEncoder:
         return items + self._terminal(_status(status, why, self._now))
 
     def _fail(self, error: OsaurusError) -> bytes:
-        """Told twice: readers of this dialect look for one or the other, and for either shape of the first."""
+        """Told twice: readers of this dialect look for one or the other."""
+        self._output.abandon()
+        return self._interrupt(error) + self._terminal({"status": "failed", "error": write_failure(error)})
+
+    def _interrupt(self, error: OsaurusError) -> bytes:
+        """The error in either of its shapes."""
         fields = encode_error(error)["error"]
         told = {key: fields[key] for key in ("code", "message", "param")}
-        self._output.abandon()
-        first = self._tell([{"type": "error", **told, "error": fields}])
-        return first + self._terminal({"status": "failed", "error": write_failure(error)})
+        return self._tell([{"type": "error", **told, "error": fields}])
 
     def _terminal(self, ending: dict[str, Any]) -> bytes:
         self._response |= {**ending, "usage": write_usage(self._usage or Usage(estimated=True))}
@@ -115,20 +124,6 @@ def response_body(
 ) -> dict[str, Any]:
     """The response object of a whole answer, to be sent, stored and retrieved; of a failed one too."""
     return event_encoder(request, id=id, created=created, now=now).body(answer)
-
-
-def compaction_body(
-    items: Sequence[Mapping[str, Any]], summary: str, *, usage: Usage, id: str, created: int
-) -> dict[str, Any]:
-    """The answer to `POST /v1/responses/compact`: `items` that stay word for word, and the summary of the rest."""
-    sealed = {"id": f"cmp_{id}", "type": "compaction", "encrypted_content": seal({DIALECT: {SUMMARY: summary}})}
-    return {
-        "id": f"resp_{id}",
-        "object": "response.compaction",
-        "created_at": created,
-        "output": [*items, sealed],
-        "usage": write_usage(usage),
-    }
 
 
 def _ending(answer: ev.Answer, created: int, now: Now | None) -> dict[str, Any]:

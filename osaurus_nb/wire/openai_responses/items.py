@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from osaurus_nb.messages import Media, Message, Opaque, Part, Reasoning, Text, T
 from osaurus_nb.wire._inbound import base64_bytes, data_url, validate
 from osaurus_nb.wire._opaque import keep, own, unseal
 from osaurus_nb.wire.openai_responses import _schema as schema
-from osaurus_nb.wire.openai_responses._names import DIALECT, OF, SUMMARY
+from osaurus_nb.wire.openai_responses._names import DIALECT, KEPT, OF, SUMMARY
 
 P = TypeVar("P", bound=Part)
 
@@ -56,7 +56,7 @@ class _Turns:
             case schema.ReasoningItem():
                 self._thought(item)
             case schema.CompactionItem():
-                self._compaction(item)
+                self._compaction(item, where)
             case schema.ReferenceItem():
                 raise RequestError(f"'{where}' refers to an item that is not stored here.", param=where)
             case schema.OtherItem():
@@ -99,13 +99,28 @@ class _Turns:
                 self._parts[at] = _with(part, state)
                 return
 
-    def _compaction(self, item: schema.CompactionItem) -> None:
-        summary = own(unseal(item.encrypted_content), DIALECT).get(SUMMARY)
+    def _compaction(self, item: schema.CompactionItem, where: str) -> None:
+        state = own(unseal(item.encrypted_content), DIALECT)
+        summary = state.get(SUMMARY)
         if isinstance(summary, str):
+            for message in _sealed(state.get(KEPT), f"{where}.encrypted_content"):
+                self.add(message, where)
             self._end(user(summary))
             return
         fields = {"type": item.type, "id": item.id, "encrypted_content": item.encrypted_content}
         self._parts.append(Reasoning("", keep(DIALECT, fields)))
+
+
+def _sealed(items: Any, where: str) -> Iterator[schema.MessageItem]:
+    """The messages that a compaction holds. A stranger may seal too, and anything."""
+    try:
+        found = parse(items or ())
+    except (RequestError, TypeError, ValueError):
+        raise RequestError(f"'{where}' holds no messages.", param=where) from None
+    for item in found:
+        if not isinstance(item, schema.MessageItem) or item.role == "assistant":
+            raise RequestError(f"'{where}' holds something else than messages.", param=where)
+        yield item
 
 
 def _is_call(part: Part, id: Any) -> bool:

@@ -1,0 +1,104 @@
+"""A caller's own words for a provider of his dialect, and that provider's for him: what may pass as it is. Pure.
+
+Nobody judges these words here but the provider, whose refusal the caller gets. Words that only we understand, and
+models whose family needs other ones, have to be translated instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic_core import from_json
+
+from osaurus_nb.models import ModelCard
+from osaurus_nb.request import ChatRequest, Delivery, RouteOptions, Sent
+from osaurus_nb.wire._opaque import SEAL
+from osaurus_nb.wire._payloads import Frame
+from osaurus_nb.wire._reading import Relay
+
+#: Keys of ours, which a body may have in every dialect and no provider knows.
+_OURS = ("fallbacks", "deadline_ms")
+#: Where a parser of somebody else's may end a line.
+_BREAKS = tuple(character.encode() for character in "\n\r\x85\u2028\u2029")
+
+
+#: The head of a request, and its body parsed.
+Head = tuple[ChatRequest, dict[str, Any]]
+
+
+def read_head(body: bytes, *, model: str | None = None, stream: bool | None = None) -> Head | None:
+    """The head of a request; `model` and `stream` where the dialect has them in the address.
+
+    None for what has to be read with care: it holds state that we sealed, or the head itself is odd.
+    """
+    if SEAL in body:
+        return None
+    try:
+        payload = from_json(body, allow_inf_nan=False)
+    except ValueError:
+        return None
+    if not isinstance(payload, dict) or payload.get("strict_params"):
+        return None
+    model = model or payload.get("model")
+    stream = payload.get("stream") if stream is None else stream
+    route = _route(payload)
+    if not (isinstance(model, str) and model and isinstance(stream, bool | None) and route is not None):
+        return None
+    return ChatRequest(model, (), route=route, delivery=Delivery(bool(stream))), payload
+
+
+def _route(payload: Mapping[str, Any]) -> RouteOptions | None:
+    names, wait = payload.get("fallbacks"), payload.get("deadline_ms")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        return None
+    if wait is not None and not (type(wait) is int and wait > 0):
+        return None
+    return RouteOptions(fallbacks=tuple(names or ()), deadline=wait / 1000 if wait is not None else None)
+
+
+def unchanged(sent: Sent, card: ModelCard, touched: Mapping[str, tuple[str, ...]]) -> dict[str, Any] | None:
+    """The body without our own keys. `touched` names, for a family's oddity, the keys that it makes us translate.
+
+    None when the body has one of them, or the model an oddity that is not in the table.
+    """
+    for quirk in card.quirks:
+        if quirk not in touched or any(sent.body.get(key) is not None for key in touched[quirk]):
+            return None
+    return {key: value for key, value in sent.body.items() if key not in _OURS}
+
+
+def relay(mend: Callable[[Frame], bytes], *, stream: bool) -> Relay:
+    """Hands on what came in the form that was asked for; what came in the other one is left to an encoder.
+
+    `mend` writes one event of a stream, strictly. A whole body stays as it is.
+    """
+    if stream:
+        return lambda frame: mend(frame) if frame.content and not frame.whole else b""
+    return lambda frame: frame.content if frame.whole else b""
+
+
+def line(frame: Frame) -> bytes:
+    """The object on one line, which no parser takes for two."""
+    content = frame.content
+    if any(split in content for split in _BREAKS):
+        return rewritten(frame.payload)
+    return content
+
+
+def rewritten(payload: Mapping[str, Any]) -> bytes:
+    return json.dumps(payload, separators=(",", ":")).encode("ascii")
+
+
+def data_line(frame: Frame) -> bytes:
+    """A server-sent event without a name."""
+    return b"data: " + line(frame) + b"\n\n"
+
+
+def named_event(frame: Frame) -> bytes:
+    """A server-sent event under the name that its `type` says; nothing for an object without one."""
+    kind = frame.payload.get("type")
+    if not isinstance(kind, str) or not kind.isprintable():
+        return b""
+    return b"event: " + kind.encode() + b"\ndata: " + line(frame) + b"\n\n"

@@ -1,0 +1,29 @@
+"""A Responses body for a provider of Responses, as the caller wrote it."""
+
+from __future__ import annotations
+
+from osaurus_nb.models import ModelCard
+from osaurus_nb.request import ChatRequest, Sent
+from osaurus_nb.wire import _relay
+from osaurus_nb.wire._codec import Carried, Encoded
+from osaurus_nb.wire.openai_responses.decode import event_decoder
+
+
+def read_head(body: bytes) -> _relay.Head | None:
+    """What is needed of a request to know whom it may go to as it is; None where it has to be translated.
+
+    Answers that are kept, and those that follow a kept one, bear ids of ours.
+    """
+    head = _relay.read_head(body)
+    fresh = head is not None and head[1].get("store") is False and head[1].get("previous_response_id") is None
+    return head if fresh else None
+
+
+def relay(sent: Sent, request: ChatRequest, card: ModelCard) -> Carried | None:
+    """The body with the model's name as the provider spells it."""
+    body = _relay.unchanged(sent, card, {})
+    if body is None:
+        return None
+    body["model"] = card.id
+    decoder = event_decoder(card, _relay.relay(_relay.named_event, stream=request.delivery.stream))
+    return Carried(Encoded(body), decoder)
