@@ -6,16 +6,17 @@ with a running loop and in a widget's callback.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 from osaurus_nb import options as opt
 from osaurus_nb._portal import portal
 from osaurus_nb.assembly import backend as assemble
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.conversation import AsyncConversation, Conversation
+from osaurus_nb.embeddings import Embeddings
 from osaurus_nb.models import ModelCard, SourceStatus, TokenCount
 from osaurus_nb.options import ChatOptions, Prompt
 from osaurus_nb.reply import Reply
@@ -85,6 +86,22 @@ class AsyncClient:
         """How many tokens `chat` would send; `estimated` where nobody counts them for this model."""
         toolbox = Toolbox(options.get("tools", ()))
         return await self.backend.count_tokens(opt.request(prompt, options, model=self.model, toolbox=toolbox))
+
+    async def embed(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str | None = None,
+        dimensions: int | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Embeddings:
+        """One vector for each text, by the named model; there is no default, for vectors of two models do not compare.
+
+        `dimensions` asks for shorter vectors of a model that can make them; `extra` goes to the provider as it is.
+        """
+        if not model:
+            raise opt.no_embedder(await self.backend.models())
+        return await self.backend.embed(opt.embedding(texts, model=model, dimensions=dimensions, extra=extra))
 
     async def models(self) -> Sequence[ModelCard]:
         """Every model that can be named now."""
@@ -159,6 +176,20 @@ class Client:
     def count_tokens(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> TokenCount:
         """How many tokens `chat` would send; `estimated` where nobody counts them for this model."""
         return self._portal.run(self._async.count_tokens(prompt, **options))
+
+    def embed(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str | None = None,
+        dimensions: int | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Embeddings:
+        """One vector for each text, by the named model; there is no default, for vectors of two models do not compare.
+
+        `dimensions` asks for shorter vectors of a model that can make them; `extra` goes to the provider as it is.
+        """
+        return self._portal.run(self._async.embed(texts, model=model, dimensions=dimensions, extra=extra))
 
     def models(self) -> Sequence[ModelCard]:
         """Every model that can be named now."""

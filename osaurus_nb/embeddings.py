@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,13 +27,22 @@ class EmbeddingRequest:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """One vector for each text, in the order asked."""
+    """One vector for each text, in the order asked. A sequence of them, so that `numpy.array(answer)` is a matrix."""
 
     provider: str
     model: str
     vectors: tuple[Sequence[float], ...]
     usage: Usage | None = None
     warnings: tuple[Warned, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, at: int) -> Sequence[float]:
+        return self.vectors[at]
+
+    def __iter__(self) -> Iterator[Sequence[float]]:
+        return iter(self.vectors)
 
     def __repr__(self) -> str:
         width = len(self.vectors[0]) if self.vectors else 0

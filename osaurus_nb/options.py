@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from osaurus_nb.embeddings import EmbeddingRequest
 from osaurus_nb.errors import RequestError
 from osaurus_nb.messages import Media, Message, Part, Reasoning, Text, ToolCall, ToolResult, system, user
+from osaurus_nb.models import ModelCard
 from osaurus_nb.request import ChatRequest, Effort, ResponseFormat, RouteOptions, Sampling, Tool, ToolChoice
 from osaurus_nb.tools import Function, Toolbox
 
@@ -64,6 +66,31 @@ def request(prompt: Prompt, options: ChatOptions, *, model: str, toolbox: Toolbo
         reasoning_effort=options.get("reasoning_effort"),
         route=RouteOptions(fallbacks=tuple(options.get("fallbacks", ())), deadline=options.get("deadline")),
         extra=options.get("extra", {}),
+    )
+
+
+def embedding(
+    texts: str | Sequence[str], *, model: str, dimensions: int | None, extra: Mapping[str, Any] | None
+) -> EmbeddingRequest:
+    """The neutral request for vectors. Raises RequestError for what has none."""
+    inputs = (texts,) if isinstance(texts, str) else tuple(texts)
+    if not inputs:
+        raise RequestError("There is no text to embed.", param="texts")
+    for at, text in enumerate(inputs):
+        if not isinstance(text, str) or not text:
+            said = "is empty" if isinstance(text, str) else f"is no text but of type '{type(text).__name__}'"
+            raise RequestError(f"texts[{at}] {said}.", param=f"texts[{at}]")
+    if dimensions is not None and dimensions < 1:
+        raise RequestError("'dimensions' must be 1 or more.", param="dimensions")
+    return EmbeddingRequest(model, inputs, dimensions, extra=dict(extra or {}))
+
+
+def no_embedder(cards: Sequence[ModelCard]) -> RequestError:
+    """Nobody was named to make vectors: the error that names those who can."""
+    able = [f"'{card.name}'" for card in cards if card.capabilities.embeddings]
+    known = f"These make embeddings: {', '.join(able[:5])}." if able else "No model listed here says that it can."
+    return RequestError(
+        f'Say which model shall embed, e.g. model="openai/text-embedding-3-small". {known}', param="model"
     )
 
 
