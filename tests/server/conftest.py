@@ -203,3 +203,11 @@ def serve(jupyter_dirs: Path, adapter: ScriptedAdapter) -> Callable[..., Abstrac
 def server(jupyter_dirs: Path, adapter: ScriptedAdapter) -> Iterator[Served]:
     with serving(lambda: Runtime([adapter]), jupyter_dirs) as served:
         yield served
+
+
+@pytest.fixture
+def home_server(jupyter_dirs: Path, embedded_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A server of the models that are on this machine."""
+    monkeypatch.setenv("OSAURUS_HOME", str(embedded_home))
+    with serving(None, jupyter_dirs) as served:
+        yield served

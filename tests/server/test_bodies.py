@@ -63,7 +63,7 @@ def test_an_unknown_model_is_a_404_with_near_matches(server):
     assert "scripted/good" in answer.json["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/", "/v1/embeddings", "/v1/models/", "/v2/models", "/%2e%2e/x"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/embeddings", "/v1/models/", "/v2/models", "/%2e%2e/x"])
 def test_what_is_not_there_is_json_too(server, path):
     """No page, no redirect."""
     answer = server.ask("GET", path)
