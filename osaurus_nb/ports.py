@@ -85,9 +85,10 @@ class Embedder(Protocol):
 
 @runtime_checkable
 class Decider(Protocol):
-    """An adapter that weighs options. Raises Unsupported where this model or dialect cannot."""
+    """An adapter that weighs options in a way of its own, better than a chat about them."""
 
-    async def decide(self, request: DecisionRequest, card: ModelCard, timeouts: Timeouts, /) -> Decisions: ...
+    async def decide(self, request: DecisionRequest, card: ModelCard, timeouts: Timeouts, /) -> Decisions | None:
+        """The verdicts; None where this model or its provider has no such way, so that it is asked by chat."""
 
 
 @dataclass(frozen=True, slots=True)

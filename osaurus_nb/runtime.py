@@ -29,7 +29,7 @@ from osaurus_nb.ports import (
     Timeouts,
 )
 from osaurus_nb.request import ChatRequest, Sent
-from osaurus_nb.routing import engine
+from osaurus_nb.routing import deciding, engine
 from osaurus_nb.routing.plan import Candidate, Plan, chain
 from osaurus_nb.routing.tokens import estimate, estimate_texts
 
@@ -137,10 +137,13 @@ class Runtime:
 
     async def decide(self, request: DecisionRequest) -> Decisions:
         """Each question with the probability of each of its options, by the named model and no other."""
-        card, adapter = await self._named(request.model)
-        if not isinstance(adapter, Decider):
-            raise Unsupported(f"'{card.provider}' tells no probabilities, so it cannot decide.", param="model")
-        return await adapter.decide(request, card, self._timeouts)
+        candidate = await self._candidate(request.model)
+        answer, adapter = None, candidate.adapter
+        if isinstance(adapter, Decider):
+            answer = await adapter.decide(request, candidate.card, self._timeouts)
+        if answer is None:
+            answer = await deciding.decide(request, candidate, self._step(request), timeouts=self._timeouts)
+        return answer if answer.usage is not None else replace(answer, usage=estimate_texts(deciding.texts(request)))
 
     async def aclose(self) -> None:
         await self._sources.aclose()
@@ -149,7 +152,9 @@ class Runtime:
         candidate = await self._candidate(name)
         return candidate.card, candidate.adapter
 
-    def _step(self, request: ChatRequest, request_id: str | None, sent: Sent | None) -> Step:
+    def _step(
+        self, request: ChatRequest | DecisionRequest, request_id: str | None = None, sent: Sent | None = None
+    ) -> Step:
         id = uuid.uuid4().hex
         started = self._clock.monotonic()
         return Step(id=id, request_id=request_id or id, model=request.model, started=started, sent=sent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -18,6 +19,7 @@ from osaurus_nb.providers.exchange import exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.wire import _counting, embeddings, openai_chat
+from osaurus_nb.wire.decisions import openai as openai_decisions
 from osaurus_nb.wire.embeddings import openai
 
 _NAME = "osaurus"
@@ -69,7 +71,11 @@ class Gateway:
         return embeddings.joined(answers)
 
     async def decide(self, request: DecisionRequest) -> Decisions:
-        raise NotImplementedError
+        """In OpenAI's dialect, as our server reads it."""
+        card = ModelCard(request.model, _NAME)
+        encoded = openai_decisions.encode_request(request, card, ours=True)
+        answer = openai_decisions.decode_response(await self._post("/v1/decisions", encoded.body), request, card)
+        return replace(answer, warnings=(*encoded.warnings, *answer.warnings))
 
     async def models(self) -> Sequence[ModelCard]:
         payload = await self._get("/v1/models")

@@ -14,11 +14,13 @@ from pydantic_core import from_json
 from osaurus_nb.catalog.families import quirks
 from osaurus_nb.config.endpoints import endpoint_class
 from osaurus_nb.config.providers import Provider
+from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import BadAnswer, CredentialRejected, OsaurusError, ProviderError, TooSlow
 from osaurus_nb.events import Event
 from osaurus_nb.models import ModelCard, TokenCount
 from osaurus_nb.ports import Attempt, Timeouts
+from osaurus_nb.providers.deciding import OwnEndpoint
 from osaurus_nb.providers.exchange import Refusal, exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor, status_error
 from osaurus_nb.request import ChatRequest, Sent
@@ -45,6 +47,7 @@ class RemoteAdapter:
         self._secret = secret
         self._endpoint = endpoint_class(settings.host)
         self._uncounted: set[str] = set()
+        self._decisions = OwnEndpoint(settings.format, self.ask)
 
     @property
     def provider(self) -> str:
@@ -115,6 +118,10 @@ class RemoteAdapter:
             payload = await self.ask(codec.endpoint(card), encoded, card, timeouts)
             answers.append(replace(codec.decode_response(payload, card, part), warnings=encoded.warnings))
         return embeddings.joined(answers)
+
+    async def decide(self, request: DecisionRequest, card: ModelCard, timeouts: Timeouts) -> Decisions | None:
+        """What the provider's own endpoint decides; None where it has none."""
+        return await self._decisions.decide(request, self._dress(card), timeouts)
 
     async def ask(self, path: str, encoded: Encoded, card: ModelCard, timeouts: Timeouts) -> Mapping[str, Any]:
         """One question that is answered in one piece, e.g. of vectors: the JSON object that came back."""
