@@ -13,8 +13,9 @@ from osaurus_nb.events import Warned
 from osaurus_nb.local.loading import Loaded
 from osaurus_nb.local.templates import to_template, tools_to_template
 from osaurus_nb.local.text_stream import Marks, State
-from osaurus_nb.models import TokenCount
+from osaurus_nb.models import LOCAL, TokenCount
 from osaurus_nb.request import ChatRequest
+from osaurus_nb.wire._opaque import dropped
 
 #: Settings that change nothing in an answer.
 _HARMLESS = frozenset({"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"})
@@ -164,4 +165,4 @@ def _warnings(request: ChatRequest, loaded: Loaded, left: int) -> list[Warned]:
         warnings.append(Warned("ignored", f"{loaded.name!r} does not think apart.", "reasoning_effort"))
     for name in sorted(request.extra.keys() - _HARMLESS):
         warnings.append(Warned("ignored", "Local models do not know this setting.", name))
-    return warnings
+    return [*warnings, *dropped(request, LOCAL)]

@@ -15,13 +15,14 @@ from typing import Any
 from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Warned
 from osaurus_nb.messages import Opaque, Part, ToolResult
+from osaurus_nb.models import LOCAL
 from osaurus_nb.request import ChatRequest
 
 AS_SENT = "as_sent"
 #: The name under which stands what our own engine understands.
 OURS = "osaurus"
-#: Dialects with a place for a raw prompt.
-_TAKE_RAW = frozenset({"ollama"})
+#: Who has a place for a raw prompt.
+_TAKE_RAW = frozenset({"ollama", LOCAL})
 _SEAL = "osaurus1."
 #: In the bytes of a body that holds sealed state.
 SEAL = _SEAL.encode()

@@ -72,6 +72,15 @@ def fresh(loaded: Loaded) -> Batch:
     return Batch(loaded, slots=8, cache_bytes=64 << 20)
 
 
+def test_what_only_another_dialect_understands_is_told(batch: Batch):
+    """Settings that mean something to one provider's servers alone change nothing here, and a warning says so."""
+    [events] = run(batch, [ask("hi", provider_metadata={"ollama": {"keep_alive": "1h"}})])
+    [raw] = run(batch, [ask("hi", provider_metadata={"osaurus": {"raw_prompt": True, "or_chat": True}})])
+
+    assert [event.code for event in events if isinstance(event, Warned)] == ["opaque_state_dropped"]
+    assert not any(isinstance(event, Warned) for event in raw)
+
+
 @pytest.mark.parametrize("gap", [0, 1, 5])
 def test_interleaved_answers_equal_lone_ones(loaded: Loaded, batch: Batch, gap: int):
     """Requests that come while others run get the answers they would get alone."""
