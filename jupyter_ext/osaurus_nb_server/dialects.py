@@ -69,6 +69,7 @@ class Keeper(Protocol):
 
 
 Decode = Callable[[Any, bytes, Address], ChatRequest]
+_SSE = [b"sse"]
 Encode = Callable[[Any, ChatRequest, Asked], Encoder]
 #: Answers who only wants a model loaded or unloaded, and says so by asking nothing.
 Attend = Callable[[Any, ChatRequest, Asked, Keeper], Awaitable[Mapping[str, Any]]]
@@ -109,8 +110,8 @@ def _gemini(codec: Any, body: bytes, address: Address) -> ChatRequest:
     """Model and manner are in the path."""
     model, verb = address.path
     stream = verb == "streamGenerateContent"
-    if stream and address.query.get("alt") != [b"sse"]:
-        raise RequestError("Only server-sent events are streamed here: add '?alt=sse' to the address.", param="alt")
+    if address.query.get("alt") not in (None, _SSE, [b"json"]):
+        raise RequestError("'alt' must be sse, json or left out.", param="alt")
     request: ChatRequest = codec.decode_request(body, model=model, stream=stream)
     return request
 
@@ -131,6 +132,12 @@ class Dialect:
     decode: Decode = _plainly
     encode: Encode = _untimed
     attend: Attend | None = None
+    #: What is spoken instead where the address does not say `alt=sse`.
+    without_sse: Dialect | None = None
+
+    def at(self, query: Mapping[str, Sequence[bytes]]) -> Dialect:
+        """The dialect as it is spoken at an address with this query."""
+        return self if self.without_sse is None or query.get("alt") == _SSE else self.without_sse
 
     def codec(self) -> Codec:
         """The codec; slow the first time, for it brings the validation library along."""
@@ -138,9 +145,11 @@ class Dialect:
 
 
 OPENAI_CHAT = Dialect("osaurus_nb.wire.openai_chat")
+OPENAI_COMPLETIONS = Dialect("osaurus_nb.wire.openai_completions")
 OPENAI_RESPONSES = Dialect("osaurus_nb.wire.openai_responses", decode=_responses)
 ANTHROPIC = Dialect("osaurus_nb.wire.anthropic_messages", decode=_anthropic)
 GEMINI = Dialect("osaurus_nb.wire.google_generate", decode=_gemini)
+_GEMINI_ARRAY = Dialect("osaurus_nb.wire.google_generate.array", stream_type="application/json", decode=_gemini)
 OLLAMA = Dialect("osaurus_nb.wire.ollama_chat", "application/x-ndjson", encode=_timed, attend=_ollama_attends)
 OLLAMA_GENERATE = replace(OLLAMA, module="osaurus_nb.wire.ollama_chat.generate")
 
@@ -149,11 +158,14 @@ OLLAMA_GENERATE = replace(OLLAMA, module="osaurus_nb.wire.ollama_chat.generate")
 GENERATE: Mapping[str, Dialect] = {
     "/v1/chat/completions": OPENAI_CHAT,
     "/chat/completions": OPENAI_CHAT,
+    "/v1/completions": OPENAI_COMPLETIONS,
+    "/completions": OPENAI_COMPLETIONS,
     "/v1/responses": OPENAI_RESPONSES,
     "/responses": OPENAI_RESPONSES,
     "/v1/messages": ANTHROPIC,
     "/messages": ANTHROPIC,
-    "/v1(?:beta)?/models/(.+):(generateContent|streamGenerateContent)": GEMINI,
+    "/v1(?:beta)?/models/(.+):(generateContent)": GEMINI,
+    "/v1(?:beta)?/models/(.+):(streamGenerateContent)": replace(GEMINI, without_sse=_GEMINI_ARRAY),
     "/api/chat": OLLAMA,
     "/api/generate": OLLAMA_GENERATE,
 }

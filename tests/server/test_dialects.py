@@ -181,14 +181,14 @@ def test_gemini_answers_whole_and_streamed(server):
 
 
 def test_gemini_refuses_in_its_own_shape(server):
-    """An unknown model, no key and an array instead of events are Gemini's own errors."""
+    """An unknown model, no key and a form of stream that nobody knows are Gemini's own errors."""
     body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 
     missing = server.ask("POST", "/v1beta/models/missing:generateContent", json_body=body)
     nobody = server.ask("POST", "/v1beta/models/good:generateContent", json_body=body, key=None)
-    array = server.ask("POST", "/v1beta/models/good:streamGenerateContent", json_body=body)
+    proto = server.ask("POST", "/v1beta/models/good:streamGenerateContent?alt=proto", json_body=body)
 
     assert (missing.status, missing.json["error"]["status"]) == (404, "NOT_FOUND")
     assert (nobody.status, nobody.json["error"]["status"]) == (401, "UNAUTHENTICATED")
-    assert (array.status, array.json["error"]["status"]) == (400, "INVALID_ARGUMENT")
-    assert "alt=sse" in array.json["error"]["message"]
+    assert (proto.status, proto.json["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert "'alt'" in proto.json["error"]["message"]

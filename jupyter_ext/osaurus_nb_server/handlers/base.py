@@ -47,7 +47,7 @@ class ApiHandler(APIHandler):
 
     def initialize(self, service: Service, dialect: Dialect | None = None) -> None:
         self.service = service
-        self.dialect = dialect or spoken(self.request.headers)
+        self.dialect = (dialect or spoken(self.request.headers)).at(self.request.query_arguments)
         self.codec: Codec
         self.key: IssuedKey | None = None
         self.body = bytearray()
