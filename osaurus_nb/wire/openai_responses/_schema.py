@@ -136,7 +136,7 @@ def _item_tag(value: Any) -> str | None:
     kind = value.get("type")
     if kind is None:
         return "$message" if "role" in value else "$item_reference" if "id" in value else None
-    return f"${kind}" if kind in _ITEM_TAGS else "$other" if isinstance(kind, str) else None
+    return None if not isinstance(kind, str) else f"${kind}" if kind in _ITEM_TAGS else "$other"
 
 
 Item = Annotated[
