@@ -45,7 +45,7 @@ Perform = Callable[[Backend, bytes, Address], Awaitable[Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that can be asked for, in one dialect."""
+    """One thing that can be asked for, in one dialect. None: its errors are in that which the headers suggest."""
 
-    dialect: Dialect
+    dialect: Dialect | None
     perform: Perform
