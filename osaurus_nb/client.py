@@ -16,9 +16,10 @@ from osaurus_nb._portal import portal
 from osaurus_nb.assembly import backend as assemble
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.conversation import AsyncConversation, Conversation
+from osaurus_nb.decisions import Decisions
 from osaurus_nb.embeddings import Embeddings
 from osaurus_nb.models import ModelCard, SourceStatus, TokenCount
-from osaurus_nb.options import ChatOptions, Prompt
+from osaurus_nb.options import Asked, ChatOptions, Prompt, Subject
 from osaurus_nb.reply import Reply
 from osaurus_nb.runtime import Backend
 from osaurus_nb.stream import AsyncStream, Stream
@@ -102,6 +103,21 @@ class AsyncClient:
         if not model:
             raise opt.no_embedder(await self.backend.models())
         return await self.backend.embed(opt.embedding(texts, model=model, dimensions=dimensions, extra=extra))
+
+    async def decide(
+        self,
+        subject: Subject,
+        questions: Mapping[str, Asked],
+        *,
+        model: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Decisions:
+        """Each question's answer with its probabilities, e.g. `decide(mail, {"spam": "Is it spam?"})["spam"].value`.
+
+        A question is a text (yes or no), options (one of them), a pair of both, or a `choice` or `score` made with
+        `osaurus_nb.decisions`. A verdict that is not `calibrated` is a bare pick; one that is `refused` says why.
+        """
+        return await self.backend.decide(opt.decision(subject, questions, model=model or self.model, extra=extra or {}))
 
     async def models(self) -> Sequence[ModelCard]:
         """Every model that can be named now."""
@@ -190,6 +206,17 @@ class Client:
         `dimensions` asks for shorter vectors of a model that can make them; `extra` goes to the provider as it is.
         """
         return self._portal.run(self._async.embed(texts, model=model, dimensions=dimensions, extra=extra))
+
+    def decide(
+        self,
+        subject: Subject,
+        questions: Mapping[str, Asked],
+        *,
+        model: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Decisions:
+        """Each question's answer with its probabilities, e.g. `decide(mail, {"spam": "Is it spam?"})["spam"].value`."""
+        return self._portal.run(self._async.decide(subject, questions, model=model, extra=extra))
 
     def models(self) -> Sequence[ModelCard]:
         """Every model that can be named now."""

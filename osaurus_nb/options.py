@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from dataclasses import replace
+from typing import Any, TypedDict, cast
 
+from osaurus_nb.decisions import (
+    Choice,
+    DecisionRequest,
+    Option,
+    Options,
+    Predicate,
+    Question,
+    Score,
+    choice,
+    predicate,
+)
 from osaurus_nb.embeddings import EmbeddingRequest
 from osaurus_nb.errors import RequestError
 from osaurus_nb.messages import Media, Message, Part, Reasoning, Text, ToolCall, ToolResult, system, user
@@ -14,6 +27,13 @@ from osaurus_nb.tools import Function, Toolbox
 
 #: What can be asked: a text, one turn's parts (texts and media), or whole turns.
 Prompt = str | Message | Sequence["str | Part | Message"]
+
+#: What can be decided about: a text, texts and media, or anything JSON, which is shown to the model as text.
+Subject = str | Media | Mapping[str, Any] | Sequence["str | Text | Media"]
+#: A question under its name: a text is answered by yes or no; options alone, or behind a text, by one of them.
+Asked = str | Options | tuple[str, Options] | Question
+#: The vendors' own limits.
+_MAX_QUESTIONS, _MAX_OPTIONS = 400, 255
 
 
 class ChatOptions(TypedDict, total=False):
@@ -122,3 +142,46 @@ def _sampling(options: ChatOptions) -> Sampling:
     return Sampling(
         max_output_tokens=options.get("max_tokens"), stop=(stop,) if isinstance(stop, str) else tuple(stop), **chosen
     )
+
+
+def decision(
+    subject: Subject, questions: Mapping[str, Asked], *, model: str, extra: Mapping[str, Any]
+) -> DecisionRequest:
+    """The neutral request. Raises RequestError that names the question at fault."""
+    if not 1 <= len(questions) <= _MAX_QUESTIONS:
+        raise RequestError(f"Ask 1 to {_MAX_QUESTIONS} questions at a time.", param="questions")
+    asked = tuple(_question(name, question) for name, question in questions.items())
+    return DecisionRequest(model, _subject(subject), asked, extra)
+
+
+def _subject(given: Subject) -> tuple[Text | Media, ...]:
+    if isinstance(given, Mapping):
+        return (Text(json.dumps(given, ensure_ascii=False)),)
+    parts = [given] if isinstance(given, str | Media) else list(given)
+    made = [Text(part) if isinstance(part, str) else part for part in parts]
+    if not all(isinstance(part, Text | Media) for part in made):
+        raise RequestError("A subject is a text, texts and media, or a mapping that is JSON.", param="subject")
+    return tuple(made)
+
+
+def _question(name: str, asked: Asked) -> Question:
+    question = _made(name, asked)
+    values = [(type(option.value), option.value) for option in question.options]
+    if not name or not question.instructions.strip():
+        raise RequestError("A question needs a name and a text.", param="questions")
+    if not 2 <= len(values) <= _MAX_OPTIONS or len(set(values)) < len(values):
+        said = f"'{name}' needs 2 to {_MAX_OPTIONS} options, each of them once."
+        raise RequestError(said, param=f"questions.{name}")
+    return replace(question, name=name)
+
+
+def _made(name: str, asked: Asked) -> Question:
+    match asked:
+        case Predicate() | Choice() | Score():
+            return asked
+        case str():
+            return predicate(asked)
+        case (str() as told, options) if not isinstance(options, str | Option):
+            return choice(told, options)
+        case _:
+            return choice(name.replace("_", " "), cast(Options, asked))  # a pair was taken above
