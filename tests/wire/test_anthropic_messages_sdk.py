@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import anthropic as sdk
@@ -53,23 +51,14 @@ class Endpoint:
         self.events: Sequence[ev.Event] = ANSWER
         self.error: OsaurusError | None = None
         self.asked: list[ask.ChatRequest] = []
-        self.headers: dict[str, str] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        self.headers: Mapping[str, str] = {}
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def answer(self, path: str, body: bytes, version: str | None) -> tuple[int, str, bytes]:
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str, bytes]:
+        self.headers = headers
         try:
             if self.error is not None:
                 raise self.error
-            return self._answer(path, body, version)
+            return self._answer(path.partition("?")[0], body, headers.get("anthropic-version"))
         except OsaurusError as error:
             return anthropic.status(error), "application/json", json.dumps(anthropic.encode_error(error)).encode()
 
@@ -88,40 +77,16 @@ class Endpoint:
         stream = anthropic.PING.join(encoder.encode(event) for event in self.events)
         return 200, "text/event-stream", stream + encoder.close()
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        endpoint = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                endpoint.headers = {name.lower(): value for name, value in self.headers.items()}
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                path = self.path.partition("?")[0]
-                status, kind, content = endpoint.answer(path, body, self.headers.get("anthropic-version"))
-                self.send_response(status)
-                self.send_header("content-type", kind)
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def do_POST(self) -> None:
-                self.do_GET()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Tests are quiet."""
-
-        return Handler
+@pytest.fixture
+def endpoint() -> Endpoint:
+    return Endpoint()
 
 
 @pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def client(endpoint: Endpoint) -> Iterator[sdk.Anthropic]:
-    with sdk.Anthropic(base_url=endpoint.url, api_key="k", max_retries=0, _strict_response_validation=True) as made:
+def client(endpoint: Endpoint, loopback: Any) -> Iterator[sdk.Anthropic]:
+    url = loopback(endpoint.answer)
+    with sdk.Anthropic(base_url=url, api_key="k", max_retries=0, _strict_response_validation=True) as made:
         yield made
 
 

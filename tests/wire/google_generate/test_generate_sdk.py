@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -51,24 +49,15 @@ class Endpoint:
         self.events: Sequence[ev.Event] = ANSWER
         self.error: OsaurusError | None = None
         self.asked: list[ask.ChatRequest] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str, bytes]:
         try:
             if self.error is not None:
                 raise self.error
-            return 200, self._answer(path.partition("?")[0].partition("/models")[2], body)
+            said = self._answer(path.partition("?")[0].partition("/models")[2], body)
+            return 200, "text/event-stream" if "streamGenerate" in path else "application/json", said
         except OsaurusError as error:
-            return error.status, json.dumps(google.encode_error(error)).encode()
+            return error.status, "application/json", json.dumps(google.encode_error(error)).encode()
 
     def _answer(self, path: str, body: bytes) -> bytes:
         if not path:
@@ -93,36 +82,15 @@ class Endpoint:
         silence = google.PING
         return b"".join(silence + encoder.encode(event) for event in self.events) + encoder.close()
 
-    def _handler(endpoint) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the handler's
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                status, body = endpoint.answer(self.path, self.rfile.read(int(self.headers.get("content-length") or 0)))
-                streams = status == 200 and "streamGenerate" in self.path
-                self.send_response(status)
-                self.send_header("content-type", "text/event-stream" if streams else "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
 
-            def do_GET(self) -> None:
-                self.do_POST()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        return Handler
+@pytest.fixture
+def endpoint() -> Endpoint:
+    return Endpoint()
 
 
 @pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    made = Endpoint()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def client(endpoint: Endpoint) -> Any:
-    return genai.Client(api_key="k", http_options=types.HttpOptions(base_url=endpoint.url))
+def client(endpoint: Endpoint, loopback: Any) -> Any:
+    return genai.Client(api_key="k", http_options=types.HttpOptions(base_url=loopback(endpoint.answer)))
 
 
 def tools() -> list[Any]:

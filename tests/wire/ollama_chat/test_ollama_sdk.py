@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -51,24 +49,14 @@ class Endpoint:
         self.events: Sequence[ev.Event] = ANSWER
         self.error: OsaurusError | None = None
         self.asked: list[ask.ChatRequest] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str, bytes]:
         try:
             if self.error is not None:
                 raise self.error
-            return 200, self._answer(path, body)
+            return 200, "application/x-ndjson", self._answer(path, body)
         except OsaurusError as error:
-            return error.status, json.dumps(ollama.encode_error(error)).encode()
+            return ollama.status(error), "application/json", json.dumps(ollama.encode_error(error)).encode()
 
     def _answer(self, path: str, body: bytes) -> bytes:
         match path:
@@ -93,35 +81,15 @@ class Endpoint:
         silence = ollama.PING
         return b"".join(silence + encoder.encode(event) for event in self.events) + encoder.close()
 
-    def _handler(endpoint) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the handler's
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                status, body = endpoint.answer(self.path, self.rfile.read(int(self.headers.get("content-length") or 0)))
-                self.send_response(status)
-                self.send_header("content-type", "application/x-ndjson")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
 
-            def do_GET(self) -> None:
-                self.do_POST()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        return Handler
+@pytest.fixture
+def endpoint() -> Endpoint:
+    return Endpoint()
 
 
 @pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    made = Endpoint()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def client(endpoint: Endpoint) -> Any:
-    return client_of.Client(host=endpoint.url)
+def client(endpoint: Endpoint, loopback: Any) -> Any:
+    return client_of.Client(host=loopback(endpoint.answer))
 
 
 def add(x: int) -> int:

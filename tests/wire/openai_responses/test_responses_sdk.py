@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import openai
@@ -51,71 +49,41 @@ WEATHER = {
 }
 
 
-class Endpoint(ThreadingHTTPServer):
+class Endpoint:
     """Answers every request with the events it was given, in this dialect; keeps what was asked."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
         self.events: Sequence[ev.Event] = TEXT
         self.reply: dict[str, Any] | None = None
         self.asked: list[ChatRequest] = []
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Endpoint
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Silent."""
-
-    def do_GET(self) -> None:
-        self._send(200, "application/json", json.dumps(self.server.reply).encode())
-
-    def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers["content-length"]))
-        if self.server.reply is not None:
-            self.do_GET()
-            return
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str, bytes]:
+        if self.reply is not None:
+            return 200, "application/json", json.dumps(self.reply).encode()
         try:
-            request = responses.decode_request(raw)
+            request = responses.decode_request(body)
         except OsaurusError as error:
-            self._send(error.status, "application/json", json.dumps(responses.encode_error(error)).encode())
-            return
-        self.server.asked.append(request)
+            return error.status, "application/json", json.dumps(responses.encode_error(error)).encode()
+        self.asked.append(request)
         encoder = responses.event_encoder(request, id="x", created=1)
-        if request.delivery.stream:
-            stream = b"".join(encoder.encode(event) for event in self.server.events) + encoder.close()
-            self._send(200, "text/event-stream", stream)
-        else:
-            self._send(200, "application/json", json.dumps(encoder.body(ev.fold(self.server.events))).encode())
-
-    def _send(self, status: int, kind: str, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        if not request.delivery.stream:
+            return 200, "application/json", json.dumps(encoder.body(ev.fold(self.events))).encode()
+        return 200, "text/event-stream", b"".join(map(encoder.encode, self.events)) + encoder.close()
 
 
 @pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def endpoint() -> Endpoint:
+    return Endpoint()
 
 
 @pytest.fixture
-def client(endpoint: Endpoint) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(
-        base_url=endpoint.url, api_key="k", max_retries=0, _strict_response_validation=True
-    ) as connected:
+def url(endpoint: Endpoint, loopback: Callable[..., str]) -> str:
+    return loopback(endpoint.answer) + "/v1"
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=url, api_key="k", max_retries=0, _strict_response_validation=True) as connected:
         yield connected
 
 
@@ -277,7 +245,7 @@ def test_what_the_helpers_build_the_sdk_reads(
     assert ask(client) == expected
 
 
-def test_what_we_send_a_provider_is_a_body_of_the_sdk(endpoint: Endpoint) -> None:
+def test_what_we_send_a_provider_is_a_body_of_the_sdk(endpoint: Endpoint, url: str) -> None:
     """The body for a provider, sent by the SDK's async client, is the request that we meant."""
     request = responses.decode_request(
         json.dumps(
@@ -287,7 +255,7 @@ def test_what_we_send_a_provider_is_a_body_of_the_sdk(endpoint: Endpoint) -> Non
     body = responses.encode_request(request, ModelCard("m", "lab")).body
 
     async def send() -> None:
-        async with openai.AsyncOpenAI(base_url=endpoint.url, api_key="k", _strict_response_validation=True) as client:
+        async with openai.AsyncOpenAI(base_url=url, api_key="k", _strict_response_validation=True) as client:
             async for _ in await client.responses.create(**body):
                 pass
 
