@@ -46,8 +46,8 @@ def told(answer: Embeddings, payload: Mapping[str, Any], *, before: Iterable[War
     return replace(answer, provider=str(provider), model=str(model), warnings=(*before, *warnings))
 
 
-def counted(tokens: Any, estimated: Any = False) -> Usage | None:
-    """Tokens of the texts, if that is what this is."""
+def counted(tokens: Any, *marked: Any) -> Usage | None:
+    """Tokens of the texts, if that is what this is; an estimate where the answer or a part of it says so."""
     if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0:
         return None
-    return Usage(input_tokens=tokens, estimated=estimated is True)
+    return Usage(tokens, estimated=any(isinstance(part, Mapping) and part.get("estimated") is True for part in marked))

@@ -124,7 +124,10 @@ def decode_response(payload: Mapping[str, Any], card: ModelCard, request: Embedd
     usage = payload.get("usageMetadata")
     tokens = usage.get("promptTokenCount") if isinstance(usage, dict) else None
     return Embeddings(
-        card.provider, card.id, checked((row.get("values") for row in rows), card, request), counted(tokens)
+        provider=card.provider,
+        model=card.id,
+        vectors=checked((row.get("values") for row in rows), card, request),
+        usage=counted(tokens, payload.get("osaurus")),
     )
 
 

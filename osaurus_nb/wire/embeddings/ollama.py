@@ -106,7 +106,7 @@ def decode_response(payload: Mapping[str, Any], card: ModelCard, request: Embedd
         provider=card.provider,
         model=model if isinstance(model, str) and model else card.id,
         vectors=checked(vectors, card, request),
-        usage=counted(payload.get("prompt_eval_count")),
+        usage=counted(payload.get("prompt_eval_count"), payload.get("osaurus")),
     )
 
 

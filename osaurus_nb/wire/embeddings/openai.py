@@ -86,7 +86,7 @@ def decode_response(payload: Mapping[str, Any], card: ModelCard, request: Embedd
         provider=card.provider,
         model=model if isinstance(model, str) and model else card.id,
         vectors=checked((row.get("embedding") for row in _ordered(rows, card)), card, request),
-        usage=counted(usage.get("prompt_tokens"), usage.get("estimated")),
+        usage=counted(usage.get("prompt_tokens"), usage),
     )
 
 
