@@ -12,7 +12,7 @@ from traitlets import Bool, Float, Int
 
 from osaurus_nb_server.handlers import routes
 from osaurus_nb_server.kernel_access import KEY_LIFE, KernelAccess, reachable_url
-from osaurus_nb_server.service import MAX_BODY, Service
+from osaurus_nb_server.service import MAX_BODY, RESPONSE_TTL, Service
 
 
 class OsaurusServer(ExtensionApp):
@@ -24,6 +24,9 @@ class OsaurusServer(ExtensionApp):
 
     max_body = Int(MAX_BODY, help="Largest request body in bytes.").tag(config=True)
     ping_after = Float(15.0, help="Seconds of silence in a stream before a comment is sent.").tag(config=True)
+    response_ttl = Float(
+        RESPONSE_TTL, help="Seconds that a response is kept for `previous_response_id`; 0 keeps none."
+    ).tag(config=True)
     kernel_access = Bool(
         True, help="Let kernels use this server's models by OSAURUS_URL and OSAURUS_KEY in their environment."
     ).tag(config=True)
@@ -35,7 +38,12 @@ class OsaurusServer(ExtensionApp):
     _renewal: asyncio.TimerHandle | None = None
 
     def initialize_settings(self) -> None:
-        self.service = Service(self.make_backend, max_body=self.max_body, ping_after=self.ping_after)
+        self.service = Service(
+            self.make_backend,
+            max_body=self.max_body,
+            ping_after=self.ping_after,
+            response_ttl=self.response_ttl,
+        )
         self._kernel_access = KernelAccess(self.service.keys)
         self.settings["osaurus_service"] = self.service
 

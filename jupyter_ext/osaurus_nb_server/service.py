@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from osaurus_nb.catalog import names
+from osaurus_nb.config.paths import Paths
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import Unsupported
 from osaurus_nb.gateway.keys import KeyRing
+from osaurus_nb.gateway.responses import Bounds, ResponseStore, StoreFailed
 from osaurus_nb.gateway.throttle import Throttle
 from osaurus_nb.models import LOCAL, SourceStatus
 from osaurus_nb.runtime import Backend
@@ -21,12 +24,16 @@ from osaurus_nb_server.dialects import Codec, Dialect
 if TYPE_CHECKING:  # the local room is loaded when the first request needs it
     from osaurus_nb.local.protocol import Health
 
+log = logging.getLogger("osaurus_nb")
+
 #: Below the server's base URL, everything of ours starts with this.
 MOUNT = "/osaurus"
 
 
 #: A request body may have this many bytes unless the server's owner says otherwise.
 MAX_BODY = 32 * 1024 * 1024
+#: How long a response of the Responses dialect is kept, in seconds, unless the server's owner says otherwise.
+RESPONSE_TTL = Bounds().ttl
 #: How long what the providers said of themselves is believed, in seconds: monitors look often.
 _STATUS_TTL = 5.0
 #: How long a stopping server waits for the answers that it broke off, in seconds.
@@ -64,7 +71,12 @@ class Service:
     """Lives as long as the server. The backend is made at the first request, on the server's loop."""
 
     def __init__(
-        self, make_backend: Callable[[], Backend] | None = None, *, max_body: int = MAX_BODY, ping_after: float = 15.0
+        self,
+        make_backend: Callable[[], Backend] | None = None,
+        *,
+        max_body: int = MAX_BODY,
+        ping_after: float = 15.0,
+        response_ttl: float = RESPONSE_TTL,
     ) -> None:
         self.keys = KeyRing()
         self.throttle = Throttle()
@@ -76,6 +88,7 @@ class Service:
         self._make_backend = make_backend
         self._engine: Engine | None = None
         self._making = asyncio.Lock()
+        self._responses = ResponseStore(Paths.from_env().run, bounds=Bounds(response_ttl)) if response_ttl > 0 else None
         self._status: Sequence[SourceStatus] = ()
         self._status_until = 0.0
         self._started = time.monotonic()
@@ -101,6 +114,16 @@ class Service:
 
     async def backend(self) -> Backend:
         return (self._engine or await self.engine()).backend
+
+    async def responses(self) -> ResponseStore | None:
+        """Where responses are kept; None where the server's owner wants none, or the disk takes none."""
+        if self._responses is not None and not self._responses.ready:
+            try:
+                await self._responses.open()
+            except StoreFailed as error:
+                log.warning("No responses are kept: %s", error.message)
+                self._responses = None
+        return self._responses
 
     async def sources(self) -> Sequence[SourceStatus]:
         """How each provider does."""
@@ -139,6 +162,8 @@ class Service:
         ends = time.monotonic() + _FAREWELL
         while self.active and time.monotonic() < ends:  # noqa: ASYNC110 - each leaves in its own task, which is tornado's
             await asyncio.sleep(0.01)
+        if self._responses is not None:
+            await self._responses.aclose()
         if self._engine is not None:
             await self._engine.backend.aclose()
             if self._engine.workers is not None:

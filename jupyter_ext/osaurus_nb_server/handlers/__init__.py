@@ -11,6 +11,7 @@ from osaurus_nb_server.handlers.generate import GenerateHandler
 from osaurus_nb_server.handlers.health import HealthHandler
 from osaurus_nb_server.handlers.models import ModelHandler, ModelsHandler, RunningHandler, ShowHandler, VersionHandler
 from osaurus_nb_server.handlers.operate import OperationHandler
+from osaurus_nb_server.handlers.responses import RESPONSES
 from osaurus_nb_server.operations import OPERATIONS
 from osaurus_nb_server.service import MOUNT, Service
 
@@ -26,6 +27,7 @@ def routes(service: Service) -> Sequence[Route]:
         (rf"{MOUNT}/health", HealthHandler, shared),
         *((MOUNT + path, GenerateHandler, {**shared, "dialect": dialect}) for path, dialect in GENERATE.items()),
         *((MOUNT + path, OperationHandler, {**shared, "operation": row}) for path, row in OPERATIONS.items()),
+        *((MOUNT + path, handler, shared) for path, handler in RESPONSES.items()),
         (rf"{MOUNT}/v1(?:beta)?/models", ModelsHandler, shared),
         (rf"{MOUNT}/v1(?:beta)?/models/(.+)", ModelHandler, shared),
         (rf"{MOUNT}/api/tags", ModelsHandler, ollama),

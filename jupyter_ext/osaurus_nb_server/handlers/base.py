@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from jupyter_server._tz import utcnow
-from jupyter_server.auth import User
+from jupyter_server.auth import IdentityProvider, User
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.call_context import CallContext
 from jupyter_server.base.handlers import APIHandler
@@ -87,7 +87,7 @@ class ApiHandler(APIHandler):
     @allow_unauthenticated
     def options(self, *_: str) -> None:
         """A browser's preflight: the origin was checked, the headers it asks for are its SDK's own."""
-        self.set_header("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")
+        self.set_header("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS")
         wanted = self.request.headers.get("Access-Control-Request-Headers", "")
         if _HEADER_NAMES.fullmatch(wanted):
             self.set_header("Access-Control-Allow-Headers", wanted)
@@ -95,6 +95,18 @@ class ApiHandler(APIHandler):
         self.set_status(204)
 
     # Who is it?
+
+    @property
+    def owner(self) -> str:
+        """Whose it is what is kept of this request: of this key alone, or of this user.
+
+        Jupyter's own logins are no users: whoever has the one token gets a new name at every request.
+        """
+        if self.key is not None:
+            return f"key:{self.key.id}"
+        if type(self.identity_provider).get_user is IdentityProvider.get_user:
+            return "login"
+        return f"user:{self.current_user.username}"
 
     async def _identify(self) -> None:
         """A key of ours, else a user of this Jupyter server, else the end."""

@@ -14,8 +14,8 @@ from osaurus_nb.wire.openai_chat import (
     status,
 )
 from osaurus_nb.wire.openai_responses._output import output_items
-from osaurus_nb.wire.openai_responses.counting import count_endpoint, decode_count_answer, encode_count
 from osaurus_nb.wire.openai_responses.compaction import compaction_body, summary_request
+from osaurus_nb.wire.openai_responses.counting import count_endpoint, decode_count_answer, encode_count
 from osaurus_nb.wire.openai_responses.decode import event_decoder
 from osaurus_nb.wire.openai_responses.encode import ResponsesEncoder, event_encoder, response_body
 from osaurus_nb.wire.openai_responses.inbound import Turn, decode_request, decode_turn
@@ -47,8 +47,8 @@ __all__ = [
     "items_to_messages",
     "models_path",
     "output_items",
-    "read_usage",
     "read_head",
+    "read_usage",
     "relay",
     "response_body",
     "status",

@@ -42,6 +42,8 @@ def summary_request(turn: Turn, stored: Iterable[Mapping[str, Any]] = ()) -> ask
     return ask.ChatRequest(
         model=request.model,
         messages=(*(message for message in told if message.parts), user(_QUESTION)),
+        sampling=request.sampling,
+        reasoning_effort=request.reasoning_effort,
         route=request.route,
         extra={**extra, "store": False},
         warnings=tuple(_ignored(request)),
@@ -100,6 +102,7 @@ def _in_words(part: Part, names: Mapping[str, str]) -> Iterator[Part]:
 
 
 def _ignored(request: ask.ChatRequest) -> Iterator[Warned]:
-    for name in request.extra:
-        if name not in (*_PASSED, "store", "metadata"):
+    given = {"tools": request.tools, "tool_choice": request.tool_choice, "text": request.response_format}
+    for name, value in {**given, **request.extra}.items():
+        if value and name not in (*_PASSED, "metadata"):
             yield Warned("parameter_dropped", f"Compacting does not know '{name}'.", name)

@@ -115,7 +115,7 @@ def _sealed(items: Any, where: str) -> Iterator[schema.MessageItem]:
     """The messages that a compaction holds. A stranger may seal too, and anything."""
     try:
         found = parse(items or ())
-    except (RequestError, TypeError, ValueError):
+    except (RequestError, TypeError, ValueError, RecursionError):
         raise RequestError(f"'{where}' holds no messages.", param=where) from None
     for item in found:
         if not isinstance(item, schema.MessageItem) or item.role == "assistant":
