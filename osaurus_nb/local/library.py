@@ -17,6 +17,8 @@ from typing import Any
 
 from osaurus_nb.errors import ModelNotFound, ModelRejected
 
+#: Architectures that turn texts into vectors instead of carrying them on.
+_ENCODERS = frozenset({"bert"})
 #: Files whose loading can run code, by suffix.
 _UNSAFE = {
     ".bin": "pickled weights",
@@ -46,6 +48,11 @@ class LocalModel:
     context_length: int | None
     architecture: str
     config: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def encodes(self) -> bool:
+        """Does it make embeddings? Then it cannot chat."""
+        return self.architecture in _ENCODERS
 
 
 def inspect(folder: Path, *, id: str | None = None) -> LocalModel:

@@ -28,6 +28,12 @@ _TOOL_SPELLINGS = (
 _THINKING = ("<think>", "<longcat_think>", "<|think:start|>", "<|channel>")
 
 
+#: What a model can do that makes embeddings.
+ENCODING = Capabilities(
+    tools=False, vision=False, audio=False, documents=False, json_schema=False, reasoning=False, embeddings=True
+)
+
+
 def expected_profile() -> Profile:
     """The profile that the worker will choose."""
     if sys.platform == "darwin" and platform.machine() == "arm64":

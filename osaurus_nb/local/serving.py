@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from osaurus_nb.errors import OsaurusError, Unavailable
-from osaurus_nb.events import Event, Finished
+from osaurus_nb.events import Finished
 from osaurus_nb.local.places import Badge, Place
 from osaurus_nb.local.protocol import (
     Answered,
     AskHealth,
     Cancel,
     Count,
+    Embed,
     Farewell,
     Frame,
     FrameReader,
@@ -36,6 +37,7 @@ from osaurus_nb.local.protocol import (
     encode,
     fault_of,
 )
+from osaurus_nb.local.work import Content, Request
 from osaurus_nb.models import LOCAL, TokenCount
 from osaurus_nb.request import ChatRequest
 
@@ -57,13 +59,13 @@ class Peer:
 
 #: Whose request it is, and which. The engine hands it back as it got it.
 Ticket = tuple[Peer, int]
-Parcels = Sequence[tuple[Any, tuple[Event, ...] | OsaurusError]]
+Parcels = Sequence[tuple[Any, Content]]
 
 
 class Machine(Protocol):
     """What the door needs of an engine."""
 
-    def submit(self, key: Ticket, request: ChatRequest, /) -> None: ...
+    def submit(self, key: Ticket, request: Request, /) -> None: ...
 
     def cancel(self, key: Ticket, /) -> None: ...
 
@@ -161,7 +163,7 @@ class Door:
         assert self._machine is not None
         for frame in frames:
             match frame:
-                case Generate():
+                case Generate() | Embed():
                     self._begin(peer, frame)
                 case Count():
                     self._count(peer, frame)
@@ -176,7 +178,7 @@ class Door:
                 case _:
                     raise ProtocolError("a frame that only workers send")
 
-    def _begin(self, peer: Peer, frame: Generate) -> None:
+    def _begin(self, peer: Peer, frame: Generate | Embed) -> None:
         assert self._machine is not None
         try:
             self._machine.submit((peer, frame.id), frame.request)
@@ -212,11 +214,14 @@ class Door:
         for (peer, id), content in parcels:
             if id not in peer.active:
                 continue
-            if isinstance(content, OsaurusError):
-                peer.send(fault_of(id, content))
-            else:
-                peer.send(Streamed(id, content))
-            if isinstance(content, OsaurusError) or isinstance(content[-1], Finished):
+            match content:
+                case OsaurusError():
+                    peer.send(fault_of(id, content))
+                case tuple():
+                    peer.send(Streamed(id, content))
+                case _:
+                    peer.send(Answered(id, content))
+            if not isinstance(content, tuple) or isinstance(content[-1], Finished):
                 peer.active.discard(id)
                 self._touched = time.monotonic()
 

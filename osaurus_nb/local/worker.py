@@ -17,18 +17,19 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osaurus_nb.errors import LocalModelError, OsaurusError
 from osaurus_nb.local import blas
+from osaurus_nb.local.library import inspect
 from osaurus_nb.local.places import Badge, FileLock, Place, usable, write_badge
 from osaurus_nb.local.protocol import Health, fault_of
 from osaurus_nb.local.serving import Door
 
 if TYPE_CHECKING:  # mlx is imported at run time only after the BLAS is in place
-    from osaurus_nb.local.engine import Engine
-    from osaurus_nb.local.loading import Loaded
+    from osaurus_nb.local.engine import Engine, Model
 
 #: Beyond this the log is emptied: it helps with the last failure, it is no history.
 LONGEST_LOG = 1 << 20
@@ -111,7 +112,7 @@ class _Worker:
         self._born = time.monotonic()
         self._blas = blas.BlasStatus(False, "not tried")
         self._engine: Engine | None = None
-        self._loaded: Loaded | None = None
+        self._loaded: Model | None = None
 
     async def run(self) -> int:
         options = self._options
@@ -152,12 +153,9 @@ class _Worker:
         self._blas = blas.install(Path(options.cache))
 
         from osaurus_nb.local.engine import Engine, Limits  # noqa: PLC0415 - mlx: only behind the BLAS
-        from osaurus_nb.local.loading import load  # noqa: PLC0415
 
         return Engine(
-            lambda: load(
-                Path(options.model), name=options.name, context=options.context or None, fast_blas=self._blas.fast
-            ),
+            partial(_load, options, self._blas.fast),
             limits=Limits(options.slots, options.waiting, options.cache_bytes, options.kv_tokens),
             deliver=door.deliver,
         )
@@ -191,6 +189,16 @@ class _Worker:
             memory_bytes=mx.get_active_memory(),
             cache_bytes=pulse.cache_bytes,
         )
+
+
+def _load(options: Options, fast_blas: bool) -> Model:
+    """The model, by what its folder says that it is for. On the engine's thread."""
+    from osaurus_nb.local import encoder, loading  # noqa: PLC0415 - mlx
+
+    folder = Path(options.model)
+    if inspect(folder, id=options.name).encodes:
+        return encoder.load(folder, name=options.name, fast_blas=fast_blas)
+    return loading.load(folder, name=options.name, context=options.context or None, fast_blas=fast_blas)
 
 
 def _settle_in(options: Options) -> None:

@@ -21,6 +21,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a BERT of 100 KB and random weights, laid out for sentence embeddings. Do not write into it."""
+    return tiny_models.make_encoder(tmp_path_factory.mktemp("models") / "tiny-encoder")
+
+
+@pytest.fixture(scope="session")
 def scripted_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a llama of 0.9 MB that says exactly what `script` has, under greedy decoding."""
     return shutil.copytree(DATA / "scripted-model", tmp_path_factory.mktemp("models") / "scripted")

