@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
@@ -44,6 +44,7 @@ def through(codec: ModuleType, request: EmbeddingRequest) -> EmbeddingRequest:
 
 
 @pytest.mark.parametrize(("caller", "provider"), PAIRS)
+@settings(max_examples=60, deadline=None)
 @given(inputs=texts, dimensions=st.none() | st.integers(1, 4096))
 def test_texts_and_dimensions_reach_every_provider(caller, provider, inputs, dimensions):
     """Whatever the two dialects."""
@@ -55,6 +56,7 @@ def test_texts_and_dimensions_reach_every_provider(caller, provider, inputs, dim
 
 
 @pytest.mark.parametrize(("caller", "provider"), PAIRS)
+@settings(max_examples=60, deadline=None)
 @given(found=vectors, tokens=st.none() | st.integers(0, 10**6))
 def test_vectors_come_back_as_they_were(caller, provider, found, tokens):
     """The same numbers in the same order, behind two dialects; tokens that nobody counted stay unknown or marked."""
@@ -245,6 +247,7 @@ def test_one_text_of_google_and_a_prompt_of_ollama_are_refused_by_their_fields()
 
 
 @pytest.mark.parametrize("codec", DIALECTS)
+@settings(max_examples=60, deadline=None)
 @given(
     body=st.binary(max_size=200)
     | st.recursive(
@@ -271,6 +274,7 @@ def test_no_body_is_a_fault_of_ours(codec, body):
 
 
 @pytest.mark.parametrize("codec", DIALECTS)
+@settings(max_examples=60, deadline=None)
 @given(
     payload=st.dictionaries(
         st.sampled_from(
