@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from jupyter_server.serverapp import ServerApp
+from openai import OpenAI
 from traitlets.config import Config
 
 from osaurus_nb.runtime import Backend, Runtime
@@ -203,6 +204,19 @@ def serve(jupyter_dirs: Path, adapter: ScriptedAdapter) -> Callable[..., Abstrac
 def server(jupyter_dirs: Path, adapter: ScriptedAdapter) -> Iterator[Served]:
     with serving(lambda: Runtime([adapter]), jupyter_dirs) as served:
         yield served
+
+
+@pytest.fixture(params=[False, True], ids=["lenient", "strict"])
+def client(server: Served, request: pytest.FixtureRequest) -> Iterator[OpenAI]:
+    """OpenAI's SDK, also with every answer checked against its own types. Tests of another SDK have their own."""
+    with OpenAI(
+        base_url=f"{server.url}/v1",
+        api_key=server.key,
+        max_retries=0,
+        timeout=20,
+        _strict_response_validation=request.param,
+    ) as made:
+        yield made
 
 
 @pytest.fixture

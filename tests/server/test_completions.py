@@ -35,19 +35,6 @@ def adapter() -> ScriptedAdapter:
     )
 
 
-@pytest.fixture(params=[False, True], ids=["lenient", "strict"])
-def client(server, request) -> Iterator[OpenAI]:
-    """The SDK, also with every answer checked against its own types."""
-    with OpenAI(
-        base_url=f"{server.url}/v1",
-        api_key=server.key,
-        max_retries=0,
-        timeout=20,
-        _strict_response_validation=request.param,
-    ) as made:
-        yield made
-
-
 @pytest.fixture
 def lenient(server) -> Iterator[OpenAI]:
     """The strict SDK refuses any chunk without a finish reason, its vendor's own among them (openai 3.52, 2026-11)."""

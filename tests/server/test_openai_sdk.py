@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import openai
 import pytest
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI
 
 from osaurus_nb.events import Finished, PartEnded, ToolCallDelta, ToolCallStarted, UsageReported
 from osaurus_nb.models import Usage
@@ -27,19 +25,6 @@ WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"t
 @pytest.fixture
 def adapter() -> ScriptedAdapter:
     return ScriptedAdapter({"good": [says("Hello", " there", ".")], "tools": [CALL], "org/name:latest": [says("ok")]})
-
-
-@pytest.fixture(params=[False, True], ids=["lenient", "strict"])
-def client(server, request) -> Iterator[OpenAI]:
-    """The SDK, also with every answer checked against its own types."""
-    with OpenAI(
-        base_url=f"{server.url}/v1",
-        api_key=server.key,
-        max_retries=0,
-        timeout=20,
-        _strict_response_validation=request.param,
-    ) as made:
-        yield made
 
 
 def test_a_whole_answer_with_its_usage(client):
