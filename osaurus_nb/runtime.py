@@ -124,7 +124,10 @@ class Runtime:
     async def count_tokens(self, request: ChatRequest) -> TokenCount:
         """The prompt's tokens by the one who knows the model; an estimate, marked, where nobody counts."""
         card, adapter = await self._named(request.model)
-        counted = await adapter.count_tokens(request, card, self._timeouts) if isinstance(adapter, Counter) else None
+        within = self._timeouts
+        if request.route.deadline is not None:
+            within = replace(within, total=request.route.deadline)
+        counted = await adapter.count_tokens(request, card, within) if isinstance(adapter, Counter) else None
         return counted if counted is not None else estimate(request)
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:

@@ -57,7 +57,7 @@ class Gateway:
     async def count_tokens(self, request: ChatRequest) -> TokenCount:
         """Of the very body that would be asked: the path is our own, as Chat Completions has none for this."""
         card = ModelCard(request.model, _NAME)
-        body = openai_chat.encode_request(request, card).body
+        body = openai_chat.encode_request(request, card).body | _route(request)
         return _counting.read(await self._post("/v1/chat/completions/input_tokens", body), "input_tokens", card)
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -84,6 +85,7 @@ class Vendor(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _VendorHandler)
+        self.delay = 0.0
         self.status, self.answer = 200, dict.fromkeys(("input_tokens", "totalTokens"), 41)
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
@@ -98,6 +100,7 @@ class _VendorHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((self.path, body))
+        time.sleep(self.server.delay)
         answer = json.dumps(self.server.answer).encode()
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(answer)))
@@ -217,6 +220,17 @@ def test_a_provider_that_fails_is_told_and_never_papered_over(remote, vendor, fo
 
     assert failed.status in (401, 429, 502, 503, 529)
     assert failed.json["type"] == "error"
+
+
+@pytest.mark.parametrize("dialect", ["chat", "anthropic", "responses"])
+def test_a_count_keeps_the_callers_deadline(remote, vendor, dialect):
+    """A provider that takes longer is not waited for."""
+    vendor.delay = 1.0
+    path, body, _ = ASKED[dialect]
+
+    late = remote.ask("POST", path, json_body={**body, "model": "gemini/some-model", "deadline_ms": 100})
+
+    assert late.status == 504
 
 
 def test_a_wrong_question_is_refused_in_the_dialect_of_its_path(server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Warned
 from osaurus_nb.models import TokenCount
 from osaurus_nb.request import ChatRequest
@@ -42,8 +43,16 @@ def _contents(codec: Any, body: bytes, address: Address) -> ChatRequest:
     return request
 
 
+def _input(codec: Any, body: bytes, address: Address) -> ChatRequest:
+    request: ChatRequest = codec.decode_request(body)
+    if request.extra.get("previous_response_id") is not None:
+        said = "Only what comes with the request is counted. Send the whole conversation as 'input' instead."
+        raise Unsupported(said, param="previous_response_id")
+    return request
+
+
 _CLAUDE = _row(ANTHROPIC, _messages, lambda codec, count: codec.encode_token_count(count))
-_RESPONSES = _row(OPENAI_RESPONSES, OPENAI_RESPONSES.decode, lambda codec, count: codec.encode_input_tokens(count))
+_RESPONSES = _row(OPENAI_RESPONSES, _input, lambda codec, count: codec.encode_input_tokens(count))
 _GEMINI = _row(GEMINI, _contents, lambda codec, count: codec.encode_token_count(count))
 #: The vendor has no such path. Ours lets a kernel count the very body that it would ask.
 _CHAT = _row(
