@@ -112,10 +112,12 @@ class UsageReported:
 class Relayed:
     """Bytes of the answer as the provider wrote them, in the dialect in which the caller asked.
 
-    Comes before the events that say the same. Who hands these bytes on has no need to write the events.
+    Comes before the events that say the same. Who hands these bytes on has no need to write the events. `frames` is
+    how many events of the dialect they are.
     """
 
     data: bytes
+    frames: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from osaurus_nb.errors import OsaurusError, RequestError
 from osaurus_nb.events import Answer, Event
 from osaurus_nb.models import ModelCard
-from osaurus_nb.request import ChatRequest
+from osaurus_nb.request import ChatRequest, Sent
+from osaurus_nb_server import recall
+from osaurus_nb_server.recall import Caller, Question
 
 
 class Encoder(Protocol):
@@ -44,9 +47,10 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a request says beside its body. `path` holds what the path's pattern caught, `query` its parameters."""
+    """Who asks, and what a request says beside its body. `path` holds what the path's pattern caught, `query` its parameters."""
 
     headers: Mapping[str, str]
+    caller: Caller
     path: Sequence[str] = ()
     query: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
 
@@ -59,6 +63,10 @@ class Asked:
     created: int
     elapsed: Callable[[], float]
 
+    def now(self) -> float:
+        """The second that it is."""
+        return self.created + self.elapsed()
+
 
 class Keeper(Protocol):
     """Who brings models into memory and takes them out."""
@@ -68,15 +76,52 @@ class Keeper(Protocol):
     async def unload(self, model: str, /) -> None: ...
 
 
+#: A caller who wants our own words in every answer turns the relay off with this header.
+RELAY = "x-osaurus-relay"
+
+
+class Opened(NamedTuple):
+    """What was read of a request that may go to a provider as it is: its head, its body parsed, its own headers."""
+
+    head: ChatRequest
+    body: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+
+#: Reads only the head of a request; None where all of it must be read.
+Open = Callable[[Any, bytes, Address], Opened | None]
 Decode = Callable[[Any, bytes, Address], ChatRequest]
 _SSE = [b"sse"]
+_DONE = b"data: [DONE]\n\n"
 Encode = Callable[[Any, ChatRequest, Asked], Encoder]
+#: Reads what may go on from an answer that was kept, and keeps the next one.
+Recall = Callable[[Any, bytes, Caller], Awaitable[Question]]
 #: Answers who only wants a model loaded or unloaded, and says so by asking nothing.
 Attend = Callable[[Any, ChatRequest, Asked, Keeper], Awaitable[Mapping[str, Any]]]
 
 
 def _plainly(codec: Codec, body: bytes, address: Address) -> ChatRequest:
     return codec.decode_request(body)
+
+
+def _opened(codec: Any, body: bytes, address: Address) -> Opened | None:
+    head = codec.read_head(body)
+    return Opened(head[0], head[1], {}) if head is not None else None
+
+
+def _anthropic_opened(codec: Any, body: bytes, address: Address) -> Opened | None:
+    """Version and betas are in headers."""
+    if "anthropic-version" not in address.headers:
+        return None  # which has to be told
+    head = codec.read_head(body)
+    own = {name: address.headers[name] for name in ("anthropic-version", "anthropic-beta") if name in address.headers}
+    return Opened(head[0], head[1], own) if head is not None else None
+
+
+def _gemini_opened(codec: Any, body: bytes, address: Address) -> Opened | None:
+    model, verb = address.path
+    head = codec.read_head(body, model=model, stream=verb == "streamGenerateContent")
+    return Opened(head[0], head[1], {}) if head is not None else None
 
 
 def _untimed(codec: Codec, request: ChatRequest, asked: Asked) -> Encoder:
@@ -89,6 +134,12 @@ def _timed(codec: Any, request: ChatRequest, asked: Asked) -> Encoder:
     return encoder
 
 
+def _dated(codec: Any, request: ChatRequest, asked: Asked) -> Encoder:
+    """Answers that say when they ended."""
+    encoder: Encoder = codec.event_encoder(request, id=asked.id, created=asked.created, now=asked.now)
+    return encoder
+
+
 def _anthropic(codec: Any, body: bytes, address: Address) -> ChatRequest:
     """The version of the API is in a header."""
     request: ChatRequest = codec.decode_request(body, version=address.headers.get("anthropic-version"))
@@ -96,14 +147,14 @@ def _anthropic(codec: Any, body: bytes, address: Address) -> ChatRequest:
 
 
 def _responses(codec: Codec, body: bytes, address: Address) -> ChatRequest:
-    """Responses are not kept here, and every one of them says so."""
+    """What is read without its caller's stored responses cannot go on from one."""
     request = codec.decode_request(body)
     if request.extra.get("previous_response_id") is not None:
         raise RequestError(
-            "This server keeps no responses. Send the whole conversation as 'input' instead.",
+            "Stored responses are not looked up for this. Send the whole conversation as 'input' instead.",
             param="previous_response_id",
         )
-    return replace(request, extra={**request.extra, "store": False})
+    return request
 
 
 def _gemini(codec: Any, body: bytes, address: Address) -> ChatRequest:
@@ -132,6 +183,12 @@ class Dialect:
     decode: Decode = _plainly
     encode: Encode = _untimed
     attend: Attend | None = None
+    #: The format of providers that understand a caller's own words, as settings name it, and what reads their head.
+    format: str | None = None
+    #: What ends a stream of a provider's own events.
+    end: bytes = b""
+    open: Open = _opened
+    recall: Recall | None = None
     #: What is spoken instead where the address does not say `alt=sse`.
     without_sse: Dialect | None = None
 
@@ -139,19 +196,40 @@ class Dialect:
         """The dialect as it is spoken at an address with this query."""
         return self if self.without_sse is None or query.get("alt") == _SSE else self.without_sse
 
+    async def read(self, codec: Codec, body: bytes, address: Address, caller: Caller) -> Question:
+        """A body as the question that a model is asked; only its head, where a provider may get it as it is."""
+        if self.format is not None and address.headers.get(RELAY) != "off":
+            opened = self.open(codec, body, address)
+            if opened is not None:
+                whole = cache(lambda: self.decode(codec, body, address))
+                return Question(opened.head, sent=Sent(self.format, opened.body, whole, opened.headers))
+        if self.recall is not None:
+            return await self.recall(codec, body, caller)
+        request = self.decode(codec, body, address)
+        return Question(request)
+
     def codec(self) -> Codec:
         """The codec; slow the first time, for it brings the validation library along."""
         return cast(Codec, import_module(self.module))  # a module satisfies it by its functions
 
 
-OPENAI_CHAT = Dialect("osaurus_nb.wire.openai_chat")
+OPENAI_CHAT = Dialect("osaurus_nb.wire.openai_chat", format="openai", end=_DONE)
 OPENAI_COMPLETIONS = Dialect("osaurus_nb.wire.openai_completions")
-OPENAI_RESPONSES = Dialect("osaurus_nb.wire.openai_responses", decode=_responses)
-ANTHROPIC = Dialect("osaurus_nb.wire.anthropic_messages", decode=_anthropic)
-GEMINI = Dialect("osaurus_nb.wire.google_generate", decode=_gemini)
+OPENAI_RESPONSES = Dialect(
+    "osaurus_nb.wire.openai_responses",
+    format="openResponses",
+    end=_DONE,
+    decode=_responses,
+    encode=_dated,
+    recall=recall.question,
+)
+ANTHROPIC = Dialect("osaurus_nb.wire.anthropic_messages", decode=_anthropic, format="anthropic", open=_anthropic_opened)
+GEMINI = Dialect("osaurus_nb.wire.google_generate", decode=_gemini, format="gemini", open=_gemini_opened)
 _GEMINI_ARRAY = Dialect("osaurus_nb.wire.google_generate.array", stream_type="application/json", decode=_gemini)
-OLLAMA = Dialect("osaurus_nb.wire.ollama_chat", "application/x-ndjson", encode=_timed, attend=_ollama_attends)
-OLLAMA_GENERATE = replace(OLLAMA, module="osaurus_nb.wire.ollama_chat.generate")
+OLLAMA = Dialect(
+    "osaurus_nb.wire.ollama_chat", "application/x-ndjson", encode=_timed, attend=_ollama_attends, format="ollama"
+)
+OLLAMA_GENERATE = replace(OLLAMA, module="osaurus_nb.wire.ollama_chat.generate", format=None)
 
 #: Paths below `/osaurus` that answer a request, each with its dialect. Ids of models hold colons and slashes: the verb
 #: is behind the last colon.

@@ -68,14 +68,14 @@ class Reading:
                 if self._meaning.done:
                     break
                 events += self._meaning.take(frame.payload)
-                if self._relay is not None:
-                    relayed.append(self._relay(frame))
+                if self._relay is not None and (data := self._relay(frame)):
+                    relayed.append(data)
         except ProviderError as fault:
             if not events:
                 raise
             self._fault = fault
         told = _joined(events)
-        return [ev.Relayed(b"".join(relayed)), *told] if any(relayed) else told
+        return [ev.Relayed(b"".join(relayed), len(relayed)), *told] if relayed else told
 
 
 def _joined(events: list[ev.Event]) -> list[ev.Event]:

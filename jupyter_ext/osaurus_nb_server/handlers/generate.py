@@ -5,35 +5,39 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from functools import cache
 
-from osaurus_nb.events import Fold
+from osaurus_nb.events import Event, Fold, Relayed
 from osaurus_nb.request import ChatRequest
-from osaurus_nb.runtime import Backend
 from osaurus_nb_server.dialects import Address, Asked, Attend, Encoder
 from osaurus_nb_server.handlers.outlet import Outlet
 from osaurus_nb_server.handlers.route import Route
 from osaurus_nb_server.handlers.work import WorkHandler
+from osaurus_nb_server.recall import Caller
 
 
 class GenerateHandler(WorkHandler):
     """Reads the question with the codec of its path and hands the answer on."""
 
     async def work(self, address: Address) -> None:
-        request = self.dialect.decode(self.codec, bytes(self.body), address)
+        caller = Caller(self.owner, self.service.responses)
+        question = await self.dialect.read(self.codec, bytes(self.body), address, caller)
+        request = question.request
         self.body = bytearray()
         route = Route(uuid.uuid4().hex, request.model)
         asked = Asked(route.request_id, int(time.time()), route.elapsed)
-        if self.dialect.attend is not None and not request.messages:
+        if self.dialect.attend is not None and not (request.messages or question.sent):
             await self._attend(self.dialect.attend, request, asked)
             return
-        encoder = self.dialect.encode(self.codec, request, asked)
-        backend = await self.service.backend()
-        if request.delivery.stream:
-            async with aclosing(backend.stream(request, request_id=route.request_id)) as events:
+        encoder = cache(lambda: self.dialect.encode(self.codec, question.repeated(), asked))
+        answer = (await self.service.backend()).stream(request, request_id=route.request_id, sent=question.sent)
+        async with aclosing(question.watched(answer, encoder, asked)) as events:
+            if request.delivery.stream:
                 await Outlet(self, encoder, route).pour(events)
-        else:
-            await self._whole(backend, request, encoder, route)
+            else:
+                await self._whole(events, encoder, route)
         self.service.answered += 1
 
     async def _attend(self, attend: Attend, request: ChatRequest, asked: Asked) -> None:
@@ -41,15 +45,16 @@ class GenerateHandler(WorkHandler):
         form = self.dialect.stream_type if request.delivery.stream else "application/json"
         await self.finish(json.dumps(said, separators=(",", ":")) + "\n", set_content_type=form)
 
-    async def _whole(self, backend: Backend, request: ChatRequest, encoder: Encoder, route: Route) -> None:
-        fold = Fold()
-        async with aclosing(backend.stream(request, request_id=route.request_id)) as events:
-            async for event in events:
-                fold.add(event)
-                route.note(event)
+    async def _whole(self, events: AsyncIterator[Event], encoder: Callable[[], Encoder], route: Route) -> None:
+        fold, relayed = Fold(), b""
+        async for event in events:
+            if isinstance(event, Relayed):
+                relayed += event.data
+            fold.add(event)
+            route.note(event)
         answer = fold.answer(timings=route.timings())
         if answer.error is not None:
             raise answer.error
         for name, value in route.headers():
             self.set_header(name, value)
-        await self.finish(json.dumps(encoder.body(answer), separators=(",", ":")))
+        await self.finish(relayed or json.dumps(encoder().body(answer), separators=(",", ":")))

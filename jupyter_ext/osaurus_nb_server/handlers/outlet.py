@@ -7,12 +7,21 @@ band. A long silence is broken by comments, before the first word too; then the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from tornado.iostream import StreamClosedError
 
 from osaurus_nb.errors import OsaurusError
-from osaurus_nb.events import Event, Failed, Finished, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallStarted
+from osaurus_nb.events import (
+    Event,
+    Failed,
+    Finished,
+    ReasoningDelta,
+    Relayed,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+)
 from osaurus_nb_server.dialects import Encoder
 from osaurus_nb_server.handlers import faults
 from osaurus_nb_server.handlers.base import ApiHandler, log
@@ -22,11 +31,15 @@ _ANSWERING = (TextDelta, ReasoningDelta, ToolCallStarted, ToolCallDelta, Finishe
 
 
 class Outlet:
-    """One streamed response. Made for one `pour`."""
+    """One streamed response. Made for one `pour`.
 
-    def __init__(self, handler: ApiHandler, encoder: Encoder, route: Route) -> None:
+    What a provider wrote in the caller's own dialect is poured as it is; an encoder is made when one is needed.
+    """
+
+    def __init__(self, handler: ApiHandler, encoder: Callable[[], Encoder], route: Route) -> None:
         self._handler = handler
         self._encoder = encoder
+        self._relayed = 0
         self._route = route
         self._ping_after = handler.service.ping_after
         self._loop = asyncio.get_running_loop()
@@ -43,33 +56,45 @@ class Outlet:
         finally:
             self._timer.cancel()
         self._start()
-        await self._handler.finish(self._held + self._encoder.close())
+        ending = self._handler.dialect.end if self._relayed else self._encoder().close()
+        await self._handler.finish(self._held + ending)
 
     async def _relay(self, events: AsyncIterator[Event]) -> None:
         try:
             async for event in events:
                 if self._open:
-                    await self._write(self._encoder.encode(event))
+                    await self._write(self._bytes(event))
                 else:
                     await self._admit(event)
         except OsaurusError as error:
             if not self._open:
                 raise
-            await self._write(self._encoder.encode(Failed(error)))
+            await self._write(self._bytes(Failed(error)))
         except StreamClosedError:  # the client left: nobody can be told
             raise
         except Exception as exc:  # the handlers' edge: a fault of ours must not look like the end of the answer
             if not self._open:
                 raise
             log.error("A stream broke off with %s", type(exc).__name__)
-            await self._write(self._encoder.encode(Failed(faults.Internal("Something failed in the server."))))
+            await self._write(self._bytes(Failed(faults.Internal("Something failed in the server."))))
+
+    def _bytes(self, event: Event) -> bytes:
+        """What the client gets of an event: nothing, where the provider's own bytes say it."""
+        if isinstance(event, Relayed):
+            self._relayed += event.frames
+            return event.data
+        if not self._relayed:
+            return self._encoder().encode(event)
+        if not isinstance(event, Failed):
+            return b""
+        return self._encoder().encode(Relayed(b"", self._relayed)) + self._encoder().encode(event)
 
     async def _admit(self, event: Event) -> None:
         """An event before the head went out: the first word sends it, with everything held so far."""
         if isinstance(event, Failed):
             raise event.error
         self._route.note(event)
-        self._held += self._encoder.encode(event)
+        self._held += self._bytes(event)
         if isinstance(event, _ANSWERING):
             self._start()
             await self._write(b"")

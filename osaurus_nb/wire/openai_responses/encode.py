@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, assert_never
 
 from osaurus_nb import events as ev
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.models import Usage
 from osaurus_nb.request import ChatRequest
-from osaurus_nb.wire._opaque import seal
 from osaurus_nb.wire._osaurus import Route, RouteEvent
 from osaurus_nb.wire._sse import DONE, frame
 from osaurus_nb.wire.openai_chat.encode import encode_error
-from osaurus_nb.wire.openai_responses._names import DIALECT, SUMMARY
 from osaurus_nb.wire.openai_responses._output import Output, output_items
 from osaurus_nb.wire.openai_responses._resource import STATUS, resource, write_failure
 from osaurus_nb.wire.openai_responses.usage import write_usage
@@ -54,7 +52,7 @@ class ResponsesEncoder:
                 self._note(event)
             case ev.Relayed():
                 self._relayed = True
-                self._sequence += event.data.count(b"\n\n")
+                self._sequence += event.frames
             case _:
                 assert_never(event)
         return b""
