@@ -337,3 +337,13 @@ def test_ollama_answers_behind_every_dialect(behind, adapter, format):
     assert request.messages == question.messages
     assert request.sampling.max_output_tokens == 77
     assert request.tools[0].parameters["properties"] == SCHEMA["properties"]
+
+
+def test_a_raw_prompt_passes_through_an_ollama_provider(behind, adapter):
+    """It is raw again on the other side, and the answer comes back in its own place."""
+    with client_of(behind) as client:
+        answer = client.generate(model="peer/good", prompt="<s>Once", raw=True)
+
+    assert answer.response == "Hello there."
+    assert adapter.requests[0].messages == (user("<s>Once"),)
+    assert adapter.requests[0].provider_metadata == {"osaurus": {"raw_prompt": True}}

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from osaurus_nb import Client
 from osaurus_nb import events as ev
 from osaurus_nb import request as ask
+from osaurus_nb.assembly import ConfiguredSources
+from osaurus_nb.config.paths import Paths
+from osaurus_nb.config.providers import ProviderFile
+from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import ModelNotFound, OsaurusError, RateLimited
 from osaurus_nb.messages import Media, Message, Reasoning, Text, ToolCall, ToolResult, system, user
 from osaurus_nb.models import ModelCard, Usage
+from osaurus_nb.runtime import Runtime
 from osaurus_nb.wire import ollama_chat as ollama
 
 client_of = pytest.importorskip("ollama")
@@ -49,8 +56,10 @@ class Endpoint:
         self.events: Sequence[ev.Event] = ANSWER
         self.error: OsaurusError | None = None
         self.asked: list[ask.ChatRequest] = []
+        self.headers: Mapping[str, str] = {}
 
     def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str, bytes]:
+        self.headers = headers
         try:
             if self.error is not None:
                 raise self.error
@@ -219,3 +228,17 @@ def test_models_are_read(endpoint: Endpoint, client: Any) -> None:
     assert (running.model, running.context_length) == ("lab/m", 9)
     assert shown.modelinfo["osaurus.context_length"] == 9
     assert shown.capabilities == ["completion"]
+
+
+def test_a_server_on_this_machine_needs_no_key(endpoint: Endpoint, loopback: Any, tmp_path: Path) -> None:
+    """Set up by its address alone, it is asked and lists its models."""
+    ProviderFile(Paths(tmp_path)).add("here", loopback(endpoint.answer), format="ollama")
+    sources = ConfiguredSources(Settings(Paths(tmp_path)), {})
+
+    with Client(model="here/m", backend=Runtime(sources)) as asking:
+        reply = asking.chat("hi", system="be brief")
+
+        assert "here/lab/m" in [card.name for card in asking.models()]
+    assert reply.text == "Hello\u2028"
+    assert endpoint.asked[0].messages == (system("be brief"), user("hi"))
+    assert "authorization" not in endpoint.headers
