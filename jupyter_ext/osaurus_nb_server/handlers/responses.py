@@ -123,10 +123,11 @@ class CompactHandler(WorkHandler):
         return answer
 
 
-#: Paths below `/osaurus`, the more particular first.
-RESPONSES = {
-    "(?:/v1)?/responses/compact": CompactHandler,
-    "(?:/v1)?/responses/([^/]+)/input_items": InputItemsHandler,
-    "(?:/v1)?/responses/([^/]+)/cancel": CancelHandler,
-    "(?:/v1)?/responses/([^/]+)": ResponseHandler,
+_BELOW = {
+    "/compact": CompactHandler,
+    "/(.+)/input_items": InputItemsHandler,
+    "/(.+)/cancel": CancelHandler,
+    "/(.+)": ResponseHandler,
 }
+#: Paths below `/osaurus`, the more particular first.
+RESPONSES = {base + path: handler for base in ("/v1/responses", "/responses") for path, handler in _BELOW.items()}
