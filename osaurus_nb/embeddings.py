@@ -13,11 +13,15 @@ from osaurus_nb.models import Usage
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    """Texts for one model. `dimensions` asks for shorter vectors; a model that has none such refuses."""
+    """Texts for one model. `dimensions` asks for shorter vectors; a model that has none such refuses.
+
+    `truncate` says whether a text that is longer than the model reads may be cut; None leaves it to the provider.
+    """
 
     model: str
     inputs: tuple[str, ...]
     dimensions: int | None = None
+    truncate: bool | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     provider_metadata: Opaque | None = None
 

@@ -20,6 +20,7 @@ from osaurus_nb.local.bert import pad
 from osaurus_nb.local.encoder import Encoder
 from osaurus_nb.local.work import Key, Parcel, Request
 from osaurus_nb.models import LOCAL, Usage
+from osaurus_nb.wire.embeddings import lost
 
 #: Settings that change no vector.
 _HARMLESS = frozenset({"user", "keep_alive"})
@@ -59,7 +60,7 @@ class Vectors:
             raise Unsupported(f"{self.encoder.name!r} makes embeddings and nothing else.", param="model")
         _refuse_unserved(request, self.encoder)
         texts = _read(request, self.encoder)
-        warnings = (*_cut(texts, request, self.encoder), *_ignored(request))
+        warnings = (*_cut(texts, request, self.encoder), *_ignored(request, self.encoder))
         order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
         self._jobs.append(_Job(key, texts, order, [array("f")] * len(texts), warnings))
         return ()
@@ -119,7 +120,7 @@ def _cut(texts: list[list[int]], request: EmbeddingRequest, encoder: Encoder) ->
     long = [at for at, text in enumerate(texts) if len(text) > encoder.context]
     if not long:
         return
-    if request.extra.get("truncate") is not True:
+    if not (request.truncate or request.extra.get("truncate") is True):
         raise ContextTooLong(
             f"Text {long[0]} has {len(texts[long[0]])} tokens and {encoder.name!r} reads {encoder.context}. "
             'Split it, or set "truncate" to true to have the rest left out.',
@@ -135,6 +136,7 @@ def _named(places: Sequence[int]) -> str:
     return f"text {shown}" if len(places) == 1 else f"texts {shown}{' and others' if len(places) > 10 else ''}"
 
 
-def _ignored(request: EmbeddingRequest) -> Iterator[Warned]:
+def _ignored(request: EmbeddingRequest, encoder: Encoder) -> Iterator[Warned]:
     for name in sorted(request.extra.keys() - _HARMLESS - {"truncate"}):
         yield Warned("ignored", "Local models do not know this setting.", name)
+    yield from (warned for warned in lost(request, encoder.name) if warned.param not in _HARMLESS)

@@ -144,14 +144,25 @@ def test_words_of_google_are_told_elsewhere(body, codec, told):
 
 def test_words_of_ollama_and_openai_are_told_elsewhere():
     """How long to keep a model, and for whom an answer is, mean nothing to the others."""
-    kept = read(ollama, {"model": "m", "input": "x", "keep_alive": 5, "truncate": True})
+    kept = read(ollama, {"model": "m", "input": "x", "keep_alive": 5, "truncate": False})
     labelled = read(openai, {"model": "m", "input": "x", "user": "me"})
 
-    assert [w.param for w in openai.encode_request(kept, CARD).warnings] == ["truncate", "keep_alive"]
-    assert [w.param for w in google.encode_request(kept, CARD).warnings] == ["truncate", "keep_alive"]
+    assert [w.param for w in openai.encode_request(kept, CARD).warnings] == ["keep_alive"]
+    assert [w.param for w in google.encode_request(kept, CARD).warnings] == ["keep_alive", "truncate"]
     assert [w.param for w in google.encode_request(labelled, CARD).warnings] == ["user"]
     assert [w.param for w in ollama.encode_request(labelled, CARD).warnings] == ["user"]
     assert "user" not in ollama.encode_request(labelled, CARD).body
+
+
+def test_long_texts_are_cut_for_callers_of_ollama_unless_they_say_no():
+    """As the vendor does; in the other dialects nobody has said anything."""
+    asked = {"model": "m", "input": "x"}
+
+    told = [read(ollama, asked | more).truncate for more in ({}, {"truncate": True}, {"truncate": False})]
+
+    assert told == [True, True, False]
+    assert read(openai, asked).truncate is None
+    assert "truncate" not in ollama.encode_request(read(ollama, asked), CARD).body
 
 
 def test_a_word_for_google_may_come_from_any_caller():

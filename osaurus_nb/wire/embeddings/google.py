@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import RequestError, Unsupported
+from osaurus_nb.events import Warned
 from osaurus_nb.models import ModelCard
 from osaurus_nb.wire import _errors, _openai_keys
 from osaurus_nb.wire._codec import Encoded
@@ -108,8 +109,10 @@ def encode_request(request: EmbeddingRequest, card: ModelCard) -> Encoded:
     contents = (columns.pop(AS_SENT, None) or {}).get("contents") or [_content(text) for text in request.inputs]
     name = resource(card)
     rows = [{**shared, **_entry(columns, at), "model": name, "content": content} for at, content in enumerate(contents)]
-    told = (*_openai_keys.dropped(request.extra, "Google"), *lost(request, card.name, NAME))
-    return Encoded({**extra, "requests": rows}, told)
+    told = [*_openai_keys.dropped(request.extra, "Google"), *lost(request, card.name, NAME)]
+    if request.truncate is False:
+        told.append(Warned("parameter_dropped", "Google has no 'truncate': it may cut a text.", "truncate"))
+    return Encoded({**extra, "requests": rows}, tuple(told))
 
 
 def decode_response(payload: Mapping[str, Any], card: ModelCard, request: EmbeddingRequest) -> Embeddings:

@@ -90,6 +90,8 @@ def encode_request(request: EmbeddingRequest, card: ModelCard) -> Encoded:
     }
     if request.dimensions is not None:
         body["dimensions"] = request.dimensions
+    if request.truncate is False:
+        body["truncate"] = False
     return Encoded(body, (*_openai_keys.dropped(request.extra, "Ollama"), *lost(request, card.name, NAME)))
 
 
@@ -112,7 +114,6 @@ def decode_response(payload: Mapping[str, Any], card: ModelCard, request: Embedd
 
 def _request(body: _Body, inputs: tuple[str, ...], *, legacy: bool = False) -> EmbeddingRequest:
     fields = {
-        "truncate": body.truncate,
         "keep_alive": body.keep_alive,
         "options": body.options or None,
         AS_SENT: {"legacy": True} if legacy else None,
@@ -121,6 +122,7 @@ def _request(body: _Body, inputs: tuple[str, ...], *, legacy: bool = False) -> E
         model=body.model,
         inputs=inputs,
         dimensions=body.dimensions,
+        truncate=body.truncate is not False,  # the vendor cuts unless told otherwise
         extra=body.unknown(),
         provider_metadata=keep(NAME, fields),
     )

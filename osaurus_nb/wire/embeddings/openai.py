@@ -62,7 +62,10 @@ def endpoint(card: ModelCard) -> str:
 
 
 def encode_request(request: EmbeddingRequest, card: ModelCard) -> Encoded:
-    """The body to send. Packed numbers are half the bytes; who cannot pack them sends them as they are."""
+    """The body to send. Packed numbers are half the bytes; who cannot pack them sends them as they are.
+
+    `truncate` has no place here: the vendor refuses a text that is too long, and says so.
+    """
     body: dict[str, Any] = {
         **request.extra,
         "model": card.id,
