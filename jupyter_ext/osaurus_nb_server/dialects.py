@@ -47,7 +47,10 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Who asks, and what a request says beside its body. `path` holds what the path's pattern caught, `query` its parameters."""
+    """Who asks, and what else a request says beside its body.
+
+    `path` holds what the path's pattern caught, `query` its parameters.
+    """
 
     headers: Mapping[str, str]
     caller: Caller

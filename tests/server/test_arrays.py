@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 
+from osaurus_nb.assembly import ConfiguredSources
+from osaurus_nb.config.paths import Paths
+from osaurus_nb.config.providers import ProviderFile
+from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import RateLimited, Unavailable
 from osaurus_nb.events import Finished, PartEnded, TextDelta, ToolCallDelta, ToolCallStarted
+from osaurus_nb.runtime import Runtime
 from osaurus_nb.testing.scripted import ScriptedAdapter, says
 
 BODY: dict[str, Any] = {"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}
@@ -90,6 +95,18 @@ def test_a_silence_is_broken_by_white_space(serve):
 
     assert answer.body.startswith(b"\n\n")
     assert text(answer.json) == "onetwo"
+
+
+def test_a_provider_of_the_same_dialect_answers_in_an_array_too(serve, server, tmp_path):
+    """Its own stream is of events, whose bytes are not handed on here: the caller wants an array."""
+    ProviderFile(Paths(tmp_path)).add("peer", f"{server.url}/v1beta", format="gemini", key_env="PEER_KEY")
+    sources = ConfiguredSources(Settings(Paths(tmp_path)), {"PEER_KEY": server.key})
+
+    with serve(backend=lambda: Runtime(sources)) as front:
+        answer = stream(front, "peer/good")
+
+    assert answer.headers["content-type"] == "application/json"
+    assert text(answer.json) == "Hello there\u2028."
 
 
 def test_a_fault_before_the_first_word_is_a_status(server):

@@ -14,7 +14,7 @@ import pytest
 from anthropic import Anthropic
 from google import genai
 from google.genai import types
-from openai import OpenAI
+from openai import BadRequestError, OpenAI
 
 from osaurus_nb import Client, Tool
 from osaurus_nb.assembly import ConfiguredSources
@@ -88,6 +88,9 @@ class Vendor(ThreadingHTTPServer):
         self.delay = 0.0
         self.status, self.answer = 200, dict.fromkeys(("input_tokens", "totalTokens"), 41)
         self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def handle_error(self, *_: object) -> None:
+        """Who does not wait for an answer hangs up."""
 
     @property
     def url(self) -> str:
@@ -280,6 +283,21 @@ def test_the_sdks_read_a_count_and_an_estimate(serve, adapter, vendor, tmp_path,
     assert beta.input_tokens == openai.input_tokens == expected
     assert plain.input_tokens > expected
     assert google == [expected, expected]
+
+
+def test_a_stored_response_is_counted_along(server, adapter):
+    """What an input goes on from is part of what would be sent; of somebody else's nothing is known."""
+    with OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0) as client:
+        first = client.responses.create(model="good", input="hi there")
+        counted = client.responses.input_tokens.count(model="good", input="and now", previous_response_id=first.id)
+    stranger, _ = server.service.keys.issue("others", expires_in=None)
+    with (
+        OpenAI(base_url=f"{server.url}/v1", api_key=stranger, max_retries=0) as client,
+        pytest.raises(BadRequestError, match="no such response"),
+    ):
+        client.responses.input_tokens.count(model="good", input="and now", previous_response_id=first.id)
+
+    assert counted.input_tokens == len(["hi", "there", "Hello.", "and", "now"])
 
 
 def test_connected_mode_counts_what_it_would_ask(server, adapter):

@@ -13,6 +13,7 @@ from osaurus_nb.gateway.keys import Scope
 from osaurus_nb_server.dialects import Address
 from osaurus_nb_server.handlers import faults
 from osaurus_nb_server.handlers.base import ApiHandler
+from osaurus_nb_server.recall import Caller
 
 
 class WorkHandler(ApiHandler):
@@ -29,7 +30,8 @@ class WorkHandler(ApiHandler):
         self._task = asyncio.current_task()
         self.service.active.add(self)
         try:
-            await self.work(Address(self.request.headers, path, self.request.query_arguments))
+            caller = Caller(self.owner, self.service.responses)
+            await self.work(Address(self.request.headers, caller, path, self.request.query_arguments))
         except StreamClosedError:
             self._left = True
         except asyncio.CancelledError:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Warned
 from osaurus_nb.models import TokenCount
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.runtime import Backend
 from osaurus_nb.wire._counting import mark
+from osaurus_nb_server import recall
 from osaurus_nb_server.dialects import ANTHROPIC, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES, Address, Dialect
 from osaurus_nb_server.operations._operation import Operation, Outcome
 
 #: Reads the question with the codec of its dialect, and writes the answer with it.
-Read = Callable[[Any, bytes, Address], ChatRequest]
+Read = Callable[[Any, bytes, Address], Awaitable[ChatRequest]]
 Write = Callable[[Any, int], dict[str, Any]]
 
 _ESTIMATED = Warned("estimated_count", "Nobody counts tokens for this model: this is an estimate.")
@@ -24,31 +24,34 @@ _ESTIMATED = Warned("estimated_count", "Nobody counts tokens for this model: thi
 def _row(dialect: Dialect, read: Read, write: Write) -> Operation:
     async def count(backend: Backend, body: bytes, address: Address) -> Outcome:
         codec = dialect.codec()
-        request = read(codec, body, address)
+        request = await read(codec, body, address)
         counted: TokenCount = await backend.count_tokens(request)
         answer = mark(write(codec, counted.input_tokens), counted)
-        return Outcome(answer, request.model, (_ESTIMATED,) if counted.estimated else ())
+        notes = (*request.warnings, *((_ESTIMATED,) if counted.estimated else ()))
+        return Outcome(answer, request.model, notes)
 
     return Operation(dialect, count)
 
 
-def _messages(codec: Any, body: bytes, address: Address) -> ChatRequest:
+async def _chat(codec: Any, body: bytes, address: Address) -> ChatRequest:
+    request: ChatRequest = codec.decode_request(body)
+    return request
+
+
+async def _messages(codec: Any, body: bytes, address: Address) -> ChatRequest:
     request: ChatRequest = codec.decode_count(body, version=address.headers.get("anthropic-version"))
     return request
 
 
-def _contents(codec: Any, body: bytes, address: Address) -> ChatRequest:
+async def _contents(codec: Any, body: bytes, address: Address) -> ChatRequest:
     [model] = address.path
     request: ChatRequest = codec.decode_count(body, model=model)
     return request
 
 
-def _input(codec: Any, body: bytes, address: Address) -> ChatRequest:
-    request: ChatRequest = codec.decode_request(body)
-    if request.extra.get("previous_response_id") is not None:
-        said = "Only what comes with the request is counted. Send the whole conversation as 'input' instead."
-        raise Unsupported(said, param="previous_response_id")
-    return request
+async def _input(codec: Any, body: bytes, address: Address) -> ChatRequest:
+    """With the conversation that it goes on from, if that is kept here."""
+    return (await recall.turn(codec, body, address.caller)).request
 
 
 _CLAUDE = _row(ANTHROPIC, _messages, lambda codec, count: codec.encode_token_count(count))
@@ -57,7 +60,7 @@ _GEMINI = _row(GEMINI, _contents, lambda codec, count: codec.encode_token_count(
 #: The vendor has no such path. Ours lets a kernel count the very body that it would ask.
 _CHAT = _row(
     OPENAI_CHAT,
-    OPENAI_CHAT.decode,
+    _chat,
     lambda _, count: {"object": "chat.completion.input_tokens", "input_tokens": count},
 )
 
