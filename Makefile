@@ -8,14 +8,15 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # The lock names every package, so pip resolves nothing, builds nothing and takes only files with these hashes.
 INSTALL := $(PIP) install --quiet --require-hashes --no-deps --only-binary :all:
-LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
+LOCK_GROUP := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-annotate --no-header
+LOCK := $(LOCK_GROUP) pyproject.toml
 # Jupyter refuses to run as root unless it is told to; containers are root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 NOTEBOOK ?= notebooks/quickstart.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test check bench setup dev lock clean
+.PHONY: help lab demo test check bench clients setup dev lock clean
 
 help:
 	@echo "make lab      set up, fetch the embedded model, open JupyterLab on the quickstart"
@@ -23,6 +24,7 @@ help:
 	@echo "make test     set up and run all tests           (ARGS='-k name' for some)"
 	@echo "make check    format, lint, types, imports, all tests: what CI runs"
 	@echo "make bench    the figures that the README quotes, measured here"
+	@echo "make clients  install other people's clients (1.5 GB, with npm) and drive them against our server"
 	@echo "make lock     choose new versions for constraints/"
 	@echo "make clean    remove what these commands made here"
 
@@ -48,6 +50,26 @@ check: dev
 
 bench: dev
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+# Each in an environment of its own, exactly as locked; one that cannot be installed is a failure.
+CLIENTS := .cache/clients
+clients: dev $(CLIENTS)/clients/.done $(CLIENTS)/aider/.done $(CLIENTS)/npm/.done
+	$(BIN)/python -m pytest -m nightly tests/clients $(ARGS)
+
+$(CLIENTS)/%/.done: constraints/%.txt
+	@echo "Installing $*"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-deps \
+	  --only-binary :all: -r $<
+	@touch $@
+
+$(CLIENTS)/npm/.done: constraints/npm/package-lock.json constraints/npm/package.json
+	@echo "Installing the coding clients"
+	@mkdir -p $(@D)
+	@cp $^ $(@D)
+	@npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel error
+	@node $(@D)/node_modules/@anthropic-ai/claude-code/install.cjs
+	@touch $@
 
 setup: $(VENV)/.setup
 dev: $(VENV)/.dev
@@ -85,6 +107,9 @@ $(VENV)/.dev: $(VENV)/.dev-lock $(METADATA)
 lock: dev
 	$(LOCK) --extra lab --extra nested --group dev --upgrade --output-file constraints/dev.txt
 	$(LOCK) --extra lab --group build --constraint constraints/dev.txt --output-file constraints/lab.txt
+	$(LOCK_GROUP) --group clients --upgrade --output-file constraints/clients.txt
+	$(LOCK_GROUP) --group aider --upgrade --output-file constraints/aider.txt
+	cd constraints/npm && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 
 clean:
 	rm -rf $(VENV) dist build artifacts .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -74,7 +74,7 @@ def obey(request: ChatRequest) -> Iterator[Event]:
 
 
 def _wanted_call(request: ChatRequest) -> tuple[Tool, Mapping[str, Any]] | None:
-    """The tool that must be called, or that the user tells to call as `NAME {arguments}`; never twice in a row."""
+    """The tool that must be called, or that the user tells to `call NAME {arguments}`; never twice in a row."""
     if request.tool_choice == "none" or not request.tools or request.messages[-1].role == "tool":
         return None
     told = _told(request)
@@ -89,7 +89,7 @@ def _wanted_call(request: ChatRequest) -> tuple[Tool, Mapping[str, Any]] | None:
 def _told(request: ChatRequest) -> tuple[Tool, Mapping[str, Any]] | None:
     question = _question(request)
     for tool in request.tools:
-        if found := re.search(rf"\b{re.escape(tool.name)}\s*(?=\{{)", question):
+        if found := re.search(rf"\bcall {re.escape(tool.name)}\s*(?=\{{)", question, re.IGNORECASE):
             arguments, _ = json.JSONDecoder().raw_decode(question, found.end())
             return tool, arguments
     return None
@@ -144,7 +144,7 @@ def _describe(found: re.Match[str], history: Sequence[Message]) -> str:
 
 
 _RULES: Sequence[tuple[str, Callable[[re.Match[str], Sequence[Message]], str]]] = [
-    (r"say (?:exactly )?[\"'“](.+?)[\"'”]", lambda found, history: found[1]),
+    (r"repeat what is between <<< and >>>: <<<\n(?s:(.+?))\n>>>", lambda found, history: found[1]),
     (r"say hello in exactly (\d+) words", _greet),
     (r"say (?:hello|one word)", lambda found, history: "Hello."),
     (r"count from (\d+) to (\d+)", _count),

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LAB, DEV = (ROOT / "constraints" / name for name in ("lab.txt", "dev.txt"))
+LAB, DEV, CLIENTS, AIDER = (ROOT / "constraints" / f"{name}.txt" for name in ("lab", "dev", "clients", "aider"))
 
 
 def locked(file: Path) -> dict[str, set[str]]:
@@ -37,8 +37,13 @@ RUNTIME = [PROJECT["project"]["dependencies"], EXTRAS["jupyter"], EXTRAS["local"
 
 @pytest.mark.parametrize(
     ("file", "sources"),
-    [(LAB, RUNTIME), (DEV, [*RUNTIME, EXTRAS["nested"], GROUPS["dev"]])],
-    ids=["lab", "dev"],
+    [
+        (LAB, RUNTIME),
+        (DEV, [*RUNTIME, EXTRAS["nested"], GROUPS["dev"]]),
+        (CLIENTS, [GROUPS["clients"]]),
+        (AIDER, [GROUPS["aider"]]),
+    ],
+    ids=["lab", "dev", "clients", "aider"],
 )
 def test_the_lock_satisfies_the_metadata(file, sources):
     """Whoever adds or raises a requirement and forgets `make lock` hears of it here."""
@@ -60,7 +65,7 @@ def test_one_environment_serves_both_locks():
     assert {name: versions for name, versions in locked(LAB).items() if dev.get(name) != versions} == {}
 
 
-@pytest.mark.parametrize("file", [LAB, DEV], ids=["lab", "dev"])
+@pytest.mark.parametrize("file", [LAB, DEV, CLIENTS, AIDER], ids=lambda file: file.stem)
 def test_the_lock_holds_versions_and_hashes_alone(file):
     """No address of an index and no path of the machine that made it."""
     line = re.compile(r"(    --hash=sha256:[0-9a-f]{64}|[\w.-]+==[\w.+!]+( ; [\w\s.'<>=!()]+)?)( \\)?")
