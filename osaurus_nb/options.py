@@ -108,10 +108,8 @@ def embedding(
 def no_embedder(cards: Sequence[ModelCard]) -> RequestError:
     """Nobody was named to make vectors: the error that names those who can."""
     able = [f"'{card.name}'" for card in cards if card.capabilities.embeddings]
-    known = f"These make embeddings: {', '.join(able[:5])}." if able else "No model listed here says that it can."
-    return RequestError(
-        f'Say which model shall embed, e.g. model="openai/text-embedding-3-small". {known}', param="model"
-    )
+    known = f"one of {', '.join(able[:5])}" if able else "e.g. 'all-minilm-l6-v2' after `osaurus-nb pull` of it"
+    return RequestError(f"Say which model shall embed, {known}.", param="model")
 
 
 def messages(prompt: Prompt, system_text: str | None = None) -> tuple[Message, ...]:

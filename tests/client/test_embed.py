@@ -48,7 +48,7 @@ def test_an_answer_does_not_show_its_numbers(client):
 
 def test_without_a_model_those_that_can_are_named(client):
     """There is no default: vectors of two models do not compare."""
-    with pytest.raises(RequestError, match=r"Say which model .*'scripted/vectors'\.") as refused:
+    with pytest.raises(RequestError, match=r"Say which model shall embed, one of 'scripted/vectors'\.") as refused:
         client.embed("x")
 
     assert "chats" not in str(refused.value)
