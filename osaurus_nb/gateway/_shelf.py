@@ -23,7 +23,17 @@ CREATE TABLE IF NOT EXISTS response (
     status TEXT, head BLOB, input BLOB, output BLOB);
 CREATE INDEX IF NOT EXISTS response_kept ON response (kept, expires);
 CREATE INDEX IF NOT EXISTS response_parent ON response (parent);
-CREATE INDEX IF NOT EXISTS response_size ON response (size);
+CREATE TABLE IF NOT EXISTS total (bytes INTEGER, count INTEGER);
+INSERT INTO total SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM total);
+CREATE TRIGGER IF NOT EXISTS response_added AFTER INSERT ON response BEGIN
+    UPDATE total SET bytes = bytes + new.size, count = count + new.kept;
+END;
+CREATE TRIGGER IF NOT EXISTS response_changed AFTER UPDATE ON response BEGIN
+    UPDATE total SET bytes = bytes + new.size - old.size, count = count + new.kept - old.kept;
+END;
+CREATE TRIGGER IF NOT EXISTS response_deleted AFTER DELETE ON response BEGIN
+    UPDATE total SET bytes = bytes - old.size, count = count - old.kept;
+END;
 CREATE TABLE IF NOT EXISTS item (id TEXT, response INTEGER, PRIMARY KEY (id, response)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS item_response ON item (response);
 """
@@ -178,8 +188,7 @@ class Shelf:
     def _trim(self) -> None:
         """Within the bounds again. The newest fits by itself, so that this ends before it."""
         while True:
-            [(weight,)] = self._db.execute("SELECT total(size) FROM response")
-            [(count,)] = self._db.execute("SELECT count(*) FROM response WHERE kept = 1")
+            [(weight, count)] = self._db.execute("SELECT bytes, count FROM total")
             if weight <= self._bounds.bytes and count <= self._bounds.count:
                 return
             self._hide("number = (SELECT number FROM response WHERE kept = 1 ORDER BY expires, number LIMIT 1)")

@@ -139,6 +139,7 @@ async def test_what_was_deleted_is_gone_for_good(store: ResponseStore) -> None:
     assert len(whole) == 6
     assert await store._do(lambda shelf, now: shelf._db.execute("SELECT count(*) FROM response").fetchone()) == (0,)
     assert await store._do(lambda shelf, now: shelf._db.execute("SELECT count(*) FROM item").fetchone()) == (0,)
+    assert await store._do(lambda shelf, now: shelf._db.execute("SELECT * FROM total").fetchall()) == [(0, 0)]
 
 
 async def test_the_oldest_go_first(store: ResponseStore, clock: Hours) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import openai
@@ -14,6 +15,7 @@ from openai import OpenAI
 from osaurus_nb import messages as msg
 from osaurus_nb.errors import BadAnswer
 from osaurus_nb.events import Finished, PartEnded, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallStarted
+from osaurus_nb.gateway.responses import Bounds, ResponseStore
 from osaurus_nb.messages import Reasoning, ToolCall, ToolResult
 from osaurus_nb.testing.scripted import ScriptedAdapter, says
 
@@ -426,3 +428,37 @@ def test_nothing_is_on_the_disk_in_clear(server, jupyter_dirs):
     open_files = [path for path in Path("/proc/self/fd").glob("*") if "osaurus" in str(path.resolve())]
     assert not any(CANARY.encode() in path.read_bytes() for path in (*files, *open_files))
     assert CANARY not in server.logs.getvalue()
+
+
+def test_a_conversation_that_is_too_large_is_answered_and_not_stored(server, tmp_path):
+    """The end of the answer says so, whole and streamed; what was stored before is still there."""
+    server.service._responses = ResponseStore(tmp_path, bounds=Bounds(bytes=4000))
+    with connect(server) as client:
+        kept = client.responses.create(model="good", input="Hi.")
+        whole = client.responses.create(model="good", input="x" * 5000)
+        with client.responses.stream(model="good", input="x" * 5000) as stream:
+            streamed = stream.get_final_response()
+
+        assert client.responses.retrieve(kept.id).store is True
+    for answered in (whole, streamed):
+        assert (answered.output_text, answered.store) == ("Hello there.", False)
+        assert answered.to_dict()["osaurus"]["warnings"][0]["code"] == "not_stored"
+
+
+def test_many_ask_at_once(server):
+    """Conversations side by side do not mix."""
+
+    def talk(name: str) -> list[str]:
+        with connect(server) as client:
+            last = None
+            for turn in range(4):
+                last = client.responses.create(
+                    model="good", input=f"{name}{turn}", previous_response_id=last.id if last else None
+                )
+            items = client.responses.input_items.list(last.id, order="asc")
+            return [item.content[0].text for item in items if item.role == "user"]
+
+    with ThreadPoolExecutor(6) as pool:
+        told = list(pool.map(talk, "abcdef"))
+
+    assert told == [[f"{name}{turn}" for turn in range(4)] for name in "abcdef"]
