@@ -18,7 +18,7 @@ from typing import Any
 from osaurus_nb import embeddings, errors, events, messages, models, request
 
 #: Raised with every change of the frames: workers and clients of different versions never meet.
-VERSION = 3
+VERSION = 4
 #: Longer than any prompt that a window can hold; a longer frame is a broken peer.
 LONGEST_FRAME = 64 << 20
 
@@ -115,7 +115,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a worker is. `beat_age` is the seconds since its engine last moved; it matters only while work is pending."""
+    """How a worker is.
+
+    `beat_age` is the seconds since its engine last moved; it matters only while work is pending. `leaves_in` is when it
+    goes if nobody asks it anything more.
+    """
 
     pid: int
     model: str
@@ -129,6 +133,7 @@ class Health:
     answered: int
     memory_bytes: int
     cache_bytes: int
+    leaves_in: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from osaurus_nb.errors import OsaurusError, Unavailable
@@ -172,7 +172,7 @@ class Door:
                     peer.active.discard(id)
                     self._touched = time.monotonic()
                 case AskHealth():
-                    peer.send(self._health())
+                    peer.send(replace(self._health(), leaves_in=max(self._left(), 0.0)))
                 case Shutdown():
                     self.close()
                 case _:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import Any
 
 import ollama
@@ -300,6 +301,7 @@ def test_a_model_of_this_machine_is_loaded_and_unloaded(home_server):
 
         assert (loaded.done_reason, unloaded.done_reason) == ("load", "unload")
         assert [model.model for model in running] == [name]
+        assert 800 < (running[0].expires_at - datetime.now(UTC)).total_seconds() < 901
         assert client.ps().models == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, cast
 
@@ -20,7 +21,7 @@ class Listing(Codec, Protocol):
 
     def decode_show(self, body: bytes, /) -> str: ...
 
-    def encode_running(self, cards: Iterable[ModelCard], /) -> dict[str, Any]: ...
+    def encode_running(self, running: Iterable[tuple[ModelCard, int]], /) -> dict[str, Any]: ...
 
     def encode_version(self) -> dict[str, Any]: ...
 
@@ -63,9 +64,10 @@ class RunningHandler(ApiHandler):
 
     @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
     async def get(self) -> None:
-        running = {worker.model for worker in await self.service.workers()}
+        now = time.time()
+        ends = {worker.model: int(now + worker.leaves_in) for worker in await self.service.workers()}
         cards = await (await self.service.backend()).models()
-        loaded = [card for card in cards if card.provider == LOCAL and card.id in running]
+        loaded = [(card, ends[card.id]) for card in cards if card.provider == LOCAL and card.id in ends]
         await self.finish(json.dumps(cast(Listing, self.codec).encode_running(loaded)))
 
 

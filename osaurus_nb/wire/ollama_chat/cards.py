@@ -43,13 +43,12 @@ def encode_model(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def encode_running(cards: Iterable[ModelCard], *, expires: int | None = None) -> dict[str, Any]:
-    """`GET /api/ps`. `expires` is when the models will be unloaded, in seconds, where that is known."""
-    end = {"expires_at": when(expires)} if expires is not None else {}
+def encode_running(running: Iterable[tuple[ModelCard, int]]) -> dict[str, Any]:
+    """`GET /api/ps`: each model with the second when it will be unloaded."""
     rows = []
-    for card in cards:
+    for card, expires in running:
         window = {"context_length": card.context_length} if card.context_length is not None else {}
-        rows.append(_row(card) | window | end | {"size_vram": card.size_bytes or 0})
+        rows.append(_row(card) | window | {"expires_at": when(expires), "size_vram": card.size_bytes or 0})
     return {"models": rows}
 
 

@@ -325,7 +325,7 @@ def test_a_model_is_shown_with_its_window() -> None:
     )
 
     shown = ollama.encode_model(card)
-    running = ollama.encode_running([card], expires=60)["models"][0]
+    running = ollama.encode_running([(card, 60)])["models"][0]
 
     assert shown["model_info"]["osaurus.context_length"] == 99
     assert shown["model_info"]["general.architecture"] == "osaurus"

@@ -75,7 +75,7 @@ class Endpoint:
                 assert ollama.decode_show(body) == "m"
                 return json.dumps(ollama.encode_model(CARD)).encode()
             case "/api/ps":
-                return json.dumps(ollama.encode_running([CARD], expires=60)).encode()
+                return json.dumps(ollama.encode_running([(CARD, 60)])).encode()
         return json.dumps(ollama.encode_models([CARD])).encode()
 
     def _said(self, path: str, body: bytes) -> bytes:
