@@ -38,7 +38,7 @@ class Recorded:
 
 
 class LoopbackUpstream:
-    """`async with LoopbackUpstream() as upstream:` serves `/v1/models` and `/v1/chat/completions` at `upstream.url`.
+    """`async with LoopbackUpstream() as upstream:` serves models, chat completions and embeddings at `upstream.url`.
 
     `script` overrides the behaviour of whole model names. `requests` records all that arrived; `connections` counts
     how many connections were ever opened, `open_connections` those that are still there.

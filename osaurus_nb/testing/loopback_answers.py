@@ -11,6 +11,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
+from osaurus_nb.testing.vectors import vector
+
 GREETING = ("Hello", " from", " the", " loopback", " upstream", ".")
 
 
@@ -53,15 +55,26 @@ def answer(target: str, ask: Mapping[str, Any], how: Behaviour, models: Iterable
     if target == "GET /v1/models":
         listed = {"object": "list", "data": [_listed(name) for name in models]}
         return iter((_whole(200, json.dumps(listed).encode()),))
-    if target != "POST /v1/chat/completions":
+    if target not in ("POST /v1/chat/completions", "POST /v1/embeddings"):
         return iter((_whole(404, _error(404, "no such path")),))
     if how.status != 200 or how.body is not None or how.bomb:
         body = _bomb(how.bomb) if how.bomb else how.body
         body = _error(how.status, "as asked for") if body is None else body
         return iter((_whole(how.status, body, how),))
+    if target == "POST /v1/embeddings":
+        return _slices(_whole(200, _vectors(ask), how), how)
     if not ask.get("stream"):
         return _slices(_whole(200, _completion(ask, how)), how)
     return _streamed(ask, how)
+
+
+def _vectors(ask: Mapping[str, Any]) -> bytes:
+    """Plain numbers, also where packed ones were asked for: many servers know no other."""
+    texts = [ask["input"]] if isinstance(ask["input"], str) else ask["input"]
+    found = [vector(text, ask.get("dimensions") or 8) for text in texts]
+    rows = [{"object": "embedding", "index": at, "embedding": row} for at, row in enumerate(found)]
+    used = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
+    return json.dumps({"object": "list", "model": ask["model"], "data": rows, "usage": used}).encode()
 
 
 def _slices(answer: bytes, how: Behaviour) -> Iterator[bytes]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import math
-import struct
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
@@ -14,6 +11,7 @@ from osaurus_nb.events import Event, Finished, PartEnded, Started, TextDelta, Us
 from osaurus_nb.models import Capabilities, ModelCard, Usage
 from osaurus_nb.ports import Attempt, Timeouts
 from osaurus_nb.request import ChatRequest
+from osaurus_nb.testing.vectors import vector
 
 #: One answer: events are yielded, errors raised, numbers slept (seconds).
 Script = Sequence[Event | OsaurusError | float]
@@ -23,14 +21,6 @@ def says(*words: str) -> Script:
     """A whole answer in these pieces, with usage: one token a piece."""
     deltas = [TextDelta(word) for word in words]
     return [*deltas, PartEnded(), UsageReported(Usage(input_tokens=3, output_tokens=len(words))), Finished("stop")]
-
-
-def vector(text: str, dimensions: int = 8) -> list[float]:
-    """A unit vector that is always the same for the same text, its numbers such as float32 can hold."""
-    words = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(4 * dimensions)
-    raw = [number / 2**31 - 1 for number in struct.unpack(f"<{dimensions}I", words)]
-    length = math.hypot(*raw) or 1.0
-    return list(struct.unpack(f"<{dimensions}f", struct.pack(f"<{dimensions}f", *(x / length for x in raw))))
 
 
 class ScriptedAdapter:

@@ -8,7 +8,8 @@ import pytest
 from osaurus_nb.client import AsyncClient, Client
 from osaurus_nb.errors import RequestError, Unsupported
 from osaurus_nb.runtime import Runtime
-from osaurus_nb.testing.scripted import ScriptedAdapter, says, vector
+from osaurus_nb.testing.scripted import ScriptedAdapter, says
+from osaurus_nb.testing.vectors import vector
 
 
 @pytest.fixture

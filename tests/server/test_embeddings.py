@@ -18,7 +18,8 @@ from osaurus_nb.config.providers import ProviderFile
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import ModelNotFound, RequestError, Unsupported
 from osaurus_nb.runtime import Runtime
-from osaurus_nb.testing.scripted import ScriptedAdapter, says, vector
+from osaurus_nb.testing.scripted import ScriptedAdapter, says
+from osaurus_nb.testing.vectors import vector
 
 genai = pytest.importorskip("google.genai")
 ollama = pytest.importorskip("ollama")
