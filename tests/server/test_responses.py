@@ -193,6 +193,16 @@ def test_items_may_be_named_instead_of_sent(client, adapter):
         client.responses.create(model="good", input=[{"type": "item_reference", "id": "msg_none"}])
 
 
+@pytest.mark.parametrize("kind", [{"type": "item_reference"}, {}])
+def test_items_may_be_named_by_who_stores_nothing(client, adapter, kind):
+    """An answer that is not to be stored may still be asked for with stored items."""
+    first = client.responses.create(model="good", input="Hi.")
+
+    client.responses.create(model="good", store=False, input=[{**kind, "id": first.output[0].id}])
+
+    assert said(adapter) == [("assistant", "Hello there.")]
+
+
 def test_nothing_is_said_twice(client):
     """An item that the stored conversation has already is refused, as the vendor does."""
     first = client.responses.create(model="good", input="Hi.")

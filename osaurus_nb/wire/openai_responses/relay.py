@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from osaurus_nb.models import ModelCard
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.wire import _relay
@@ -12,11 +14,17 @@ from osaurus_nb.wire.openai_responses.decode import event_decoder
 def read_head(body: bytes) -> _relay.Head | None:
     """What is needed of a request to know whom it may go to as it is; None where it has to be translated.
 
-    Answers that are kept, and those that follow a kept one, bear ids of ours.
+    Answers that are kept, and those that follow a kept one or name its items, bear ids of ours.
     """
     head = _relay.read_head(body)
     fresh = head is not None and head[1].get("store") is False and head[1].get("previous_response_id") is None
-    return head if fresh else None
+    return head if fresh and head is not None and not _refers(head[1].get("input")) else None
+
+
+def _refers(items: Any) -> bool:
+    """Is an item named that stands somewhere else?"""
+    rows = (item for item in items if isinstance(item, dict)) if isinstance(items, list) else ()
+    return any(item.get("type", "item_reference") == "item_reference" and "role" not in item for item in rows)
 
 
 def relay(sent: Sent, request: ChatRequest, card: ModelCard) -> Carried | None:
