@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Tag
+from pydantic_core import PydanticCustomError
 
 from osaurus_nb.decisions import DecisionRequest, Decisions, Question, Verdict
 from osaurus_nb.errors import BadAnswer, RequestError, Unsupported
@@ -19,6 +20,22 @@ from osaurus_nb.wire._opaque import AS_SENT
 MAX_QUESTIONS = 400
 MIN_OPTIONS = 2
 MAX_OPTIONS = 255
+
+
+def _within(low: int, high: int, what: str) -> AfterValidator:
+    def check(value: Sized) -> Sized:
+        if not low <= len(value) <= high:
+            raise PydanticCustomError(
+                "count", "must have {low} to {high} {what}", {"low": low, "high": high, "what": what}
+            )
+        return value
+
+    return AfterValidator(check)
+
+
+#: The number of options that a question may have, and of questions that may be asked at once.
+FEW_OPTIONS = _within(MIN_OPTIONS, MAX_OPTIONS, "options")
+FEW_QUESTIONS = _within(1, MAX_QUESTIONS, "questions")
 
 
 class Closed(BaseModel):

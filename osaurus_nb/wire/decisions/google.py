@@ -76,13 +76,13 @@ class NoulBody(shared.Closed):
 class ChoiceBody(shared.Closed):
     type: Literal["choice"]
     instructions: Instructions
-    criteria: dict[str, str | None] = Field(min_length=shared.MIN_OPTIONS, max_length=shared.MAX_OPTIONS)
+    criteria: Annotated[dict[str, str | None], shared.FEW_OPTIONS]
 
 
 class ScoreBody(shared.Closed):
     type: Literal["score"]
     instructions: Instructions
-    criteria: list[str] = Field(min_length=shared.MIN_OPTIONS, max_length=shared.MAX_OPTIONS)
+    criteria: Annotated[list[str], shared.FEW_OPTIONS]
 
 
 QuestionBody = Annotated[
@@ -94,7 +94,7 @@ QuestionBody = Annotated[
 class DecisionBody(Open):
     model: str = Field(min_length=1)
     input: Input
-    questions: dict[str, QuestionBody] = Field(min_length=1, max_length=shared.MAX_QUESTIONS)
+    questions: Annotated[dict[str, QuestionBody], shared.FEW_QUESTIONS]
     stream: bool | None = None
 
 

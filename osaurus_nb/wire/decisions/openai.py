@@ -90,7 +90,7 @@ class ChoiceBody(shared.Closed):
     type: Literal["choice"]
     name: str | None = None
     instructions: Instructions
-    choices: list[ChoiceValue] = Field(min_length=shared.MIN_OPTIONS, max_length=shared.MAX_OPTIONS)
+    choices: Annotated[list[ChoiceValue], shared.FEW_OPTIONS]
 
 
 class LevelBody(shared.Closed):
@@ -102,7 +102,7 @@ class ScoreBody(shared.Closed):
     type: Literal["score"]
     name: str | None = None
     instructions: Instructions
-    levels: list[LevelBody] = Field(min_length=shared.MIN_OPTIONS, max_length=shared.MAX_OPTIONS)
+    levels: Annotated[list[LevelBody], shared.FEW_OPTIONS]
 
 
 QuestionBody = Annotated[
@@ -119,7 +119,7 @@ class DecisionBody(Open):
         Annotated[str, Tag("$text")] | Annotated[list[dict[str, Any]], Tag("$list")],
         _TEXT_OR_LIST,
     ]
-    questions: list[QuestionBody] = Field(min_length=1, max_length=shared.MAX_QUESTIONS)
+    questions: Annotated[list[QuestionBody], shared.FEW_QUESTIONS]
     prompt_cache_key: str | None = None
     prompt_cache_options: dict[str, Any] | None = None
     safety_identifier: str | None = None

@@ -36,13 +36,13 @@ class NoulBody(shared.Closed):
 class ChoiceBody(shared.Closed):
     type: Literal["choice"]
     instructions: shared.TextOrJson
-    criteria: dict[str, str | None] = Field(min_length=shared.MIN_OPTIONS, max_length=shared.MAX_OPTIONS)
+    criteria: Annotated[dict[str, str | None], shared.FEW_OPTIONS]
 
 
 class ScoreBody(shared.Closed):
     type: Literal["score"]
     instructions: shared.TextOrJson
-    criteria: list[str] = Field(min_length=shared.MIN_OPTIONS, max_length=shared.MAX_OPTIONS)
+    criteria: Annotated[list[str], shared.FEW_OPTIONS]
 
 
 QuestionBody = Annotated[
@@ -54,7 +54,7 @@ QuestionBody = Annotated[
 class SystemOneBody(Open):
     model: str = Field(min_length=1)
     state: shared.TextOrJson
-    questions: dict[str, QuestionBody] = Field(min_length=1, max_length=shared.MAX_QUESTIONS)
+    questions: Annotated[dict[str, QuestionBody], shared.FEW_QUESTIONS]
     images: list[str] | None = None
     keep_alive: float | str | None = None
     stream: bool | None = None
