@@ -77,6 +77,19 @@ class Counter(Protocol):
 
 
 @runtime_checkable
+class SentCounter(Protocol):
+    """An adapter that can have the very words counted which a caller of its dialect wrote."""
+
+    @property
+    def dialect(self) -> str: ...
+
+    async def count_sent(
+        self, sent: Sent, request: ChatRequest, card: ModelCard, timeouts: Timeouts, /
+    ) -> TokenCount | None:
+        """The count; None where they have to be translated. `request` is only their head."""
+
+
+@runtime_checkable
 class Embedder(Protocol):
     """An adapter that turns texts into vectors. Raises Unsupported where this model or dialect has none."""
 

@@ -24,6 +24,7 @@ from osaurus_nb.ports import (
     Embedder,
     Observation,
     Observer,
+    SentCounter,
     Step,
     SystemClock,
     Timeouts,
@@ -46,7 +47,7 @@ class Backend(Protocol):
         self, request: ChatRequest, /, *, request_id: str | None = None, sent: Sent | None = None
     ) -> AsyncGenerator[Event, None]: ...
 
-    async def count_tokens(self, request: ChatRequest, /) -> TokenCount: ...
+    async def count_tokens(self, request: ChatRequest, /, *, sent: Sent | None = None) -> TokenCount: ...
 
     async def embed(self, request: EmbeddingRequest, /) -> Embeddings: ...
 
@@ -121,12 +122,21 @@ class Runtime:
                 self._tell(step, event)
                 yield event
 
-    async def count_tokens(self, request: ChatRequest) -> TokenCount:
-        """The prompt's tokens by the one who knows the model; an estimate, marked, where nobody counts."""
+    async def count_tokens(self, request: ChatRequest, *, sent: Sent | None = None) -> TokenCount:
+        """The prompt's tokens by the one who knows the model; an estimate, marked, where nobody counts.
+
+        With `sent`, `request` is only the head of what the caller wrote.
+        """
         card, adapter = await self._named(request.model)
         within = self._timeouts
         if request.route.deadline is not None:
             within = replace(within, total=request.route.deadline)
+        if sent is not None:
+            if isinstance(adapter, SentCounter) and adapter.dialect == sent.dialect:
+                counted = await adapter.count_sent(sent, request, card, within)
+                if counted is not None:
+                    return counted
+            request = sent.read()
         counted = await adapter.count_tokens(request, card, within) if isinstance(adapter, Counter) else None
         return counted if counted is not None else estimate(request)
 

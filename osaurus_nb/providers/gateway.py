@@ -54,8 +54,9 @@ class Gateway:
             async for event in events:
                 yield event
 
-    async def count_tokens(self, request: ChatRequest) -> TokenCount:
+    async def count_tokens(self, request: ChatRequest, *, sent: Sent | None = None) -> TokenCount:
         """Of the very body that would be asked: the path is our own, as Chat Completions has none for this."""
+        request = request if sent is None else sent.read()
         card = ModelCard(request.model, _NAME)
         body = openai_chat.encode_request(request, card).body | _route(request)
         return _counting.read(await self._post("/v1/chat/completions/input_tokens", body), "input_tokens", card)

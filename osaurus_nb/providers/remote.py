@@ -96,12 +96,25 @@ class RemoteAdapter:
 
     async def count_tokens(self, request: ChatRequest, card: ModelCard, timeouts: Timeouts) -> TokenCount | None:
         """As the provider counts; None where its dialect or its server has no such thing, asked once a model."""
-        codec = self._codec
+        codec, card = self._codec, self._dress(card)
         if not isinstance(codec, CountFormat) or card.id in self._uncounted:
             return None
-        card = self._dress(card)
+        return await self._counted(codec, codec.encode_count(request, card), card, timeouts)
+
+    async def count_sent(
+        self, sent: Sent, request: ChatRequest, card: ModelCard, timeouts: Timeouts
+    ) -> TokenCount | None:
+        codec, card = self._codec, self._dress(card)
+        if not isinstance(codec, CountFormat) or card.id in self._uncounted:
+            return None
+        carried = self._codec.relay(sent, request, card)
+        return None if carried is None else await self._counted(codec, carried.encoded, card, timeouts)
+
+    async def _counted(
+        self, codec: CountFormat, encoded: Encoded, card: ModelCard, timeouts: Timeouts
+    ) -> TokenCount | None:
         try:
-            payload = await self.ask(codec.count_endpoint(card), codec.encode_count(request, card), card, timeouts)
+            payload = await self.ask(codec.count_endpoint(card), encoded, card, timeouts)
         except ProviderError as error:
             if error.upstream_status not in _NO_COUNT:
                 raise
@@ -187,4 +200,4 @@ class RemoteAdapter:
 
     def _dress(self, card: ModelCard) -> ModelCard:
         """What we know of a model beyond what the provider says."""
-        return replace(card, endpoint=self._endpoint, quirks=quirks(card.id))
+        return replace(card, endpoint=self._endpoint, quirks=quirks(card.id, self.settings.host))

@@ -199,6 +199,42 @@ def test_a_provider_is_sent_what_counts_and_nothing_else(vendor, tmp_path, forma
         assert whole["model"] == "models/some-model"
 
 
+def test_a_caller_of_the_providers_dialect_is_counted_in_his_own_words(remote, vendor):
+    """Its own tools and keys that nobody knows count there; a provider of another dialect cannot have them."""
+    said = [{"role": "user", "content": "hi there"}]
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    body = {"messages": said, "tools": [search], "new_knob": 1}
+    headers = {"anthropic-version": "2023-06-01", "anthropic-beta": "new-2026-01-01"}
+
+    counted, refused = (
+        remote.ask(
+            "POST", "/v1/messages/count_tokens", json_body={**body, "model": f"{name}/some-model"}, headers=headers
+        )
+        for name in ("anthropic", "gemini")
+    )
+
+    assert counted.json == {"input_tokens": 41}
+    assert vendor.asked == [("/v1/messages/count_tokens", {**body, "model": "some-model"})]
+    assert (refused.status, refused.json["error"]["type"]) == (400, "invalid_request_error")
+    assert "tools[0]" in refused.json["error"]["message"]
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "gemini", "openResponses"])
+def test_a_callers_version_changes_no_count(remote, vendor, dialect):
+    """With the header of Anthropic's SDK the question reaches every kind of provider as before."""
+    path, body, _ = ASKED["anthropic"]
+
+    answer = remote.ask(
+        "POST",
+        path,
+        json_body={**body, "model": f"{dialect}/some-model"},
+        headers={"anthropic-version": "2026-10-21"},
+    )
+
+    assert answer.json == {"input_tokens": 41}
+    assert "hi there" in json.dumps(vendor.asked)
+
+
 @pytest.mark.parametrize("status", [404, 405, 501])
 @pytest.mark.parametrize("format", COUNTING)
 def test_a_server_that_does_not_count_is_asked_once(vendor, tmp_path, format, status):

@@ -7,15 +7,17 @@ from typing import Any
 
 from osaurus_nb.events import Warned
 from osaurus_nb.models import TokenCount
-from osaurus_nb.request import ChatRequest
+from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.runtime import Backend
 from osaurus_nb.wire._counting import mark
 from osaurus_nb_server import recall
 from osaurus_nb_server.dialects import ANTHROPIC, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES, Address, Dialect
 from osaurus_nb_server.operations._operation import Operation, Outcome
 
+#: The question; or its head, and what its caller wrote.
+Asked = tuple[ChatRequest, Sent | None]
 #: Reads the question with the codec of its dialect, and writes the answer with it.
-Read = Callable[[Any, bytes, Address], Awaitable[ChatRequest]]
+Read = Callable[[Any, bytes, Address], Awaitable[Asked]]
 Write = Callable[[Any, int], dict[str, Any]]
 
 _ESTIMATED = Warned("estimated_count", "Nobody counts tokens for this model: this is an estimate.")
@@ -24,8 +26,8 @@ _ESTIMATED = Warned("estimated_count", "Nobody counts tokens for this model: thi
 def _row(dialect: Dialect, read: Read, write: Write) -> Operation:
     async def count(backend: Backend, body: bytes, address: Address) -> Outcome:
         codec = dialect.codec()
-        request = await read(codec, body, address)
-        counted: TokenCount = await backend.count_tokens(request)
+        request, sent = await read(codec, body, address)
+        counted: TokenCount = await backend.count_tokens(request, sent=sent)
         answer = mark(write(codec, counted.input_tokens), counted)
         notes = (*request.warnings, *((_ESTIMATED,) if counted.estimated else ()))
         return Outcome(answer, request.model, notes)
@@ -33,25 +35,31 @@ def _row(dialect: Dialect, read: Read, write: Write) -> Operation:
     return Operation(dialect, count)
 
 
-async def _chat(codec: Any, body: bytes, address: Address) -> ChatRequest:
-    request: ChatRequest = codec.decode_request(body)
-    return request
+async def _chat(codec: Any, body: bytes, address: Address) -> Asked:
+    return codec.decode_request(body), None
 
 
-async def _messages(codec: Any, body: bytes, address: Address) -> ChatRequest:
-    request: ChatRequest = codec.decode_count(body, version=address.headers.get("anthropic-version"))
-    return request
+async def _messages(codec: Any, body: bytes, address: Address) -> Asked:
+    """As it is for a provider of the same dialect: it has tools of its own, which count and mean nothing to others."""
+
+    def read() -> ChatRequest:
+        request: ChatRequest = codec.decode_count(body, version=address.headers.get("anthropic-version"))
+        return request
+
+    opened = ANTHROPIC.open(codec, body, address)
+    if opened is None:
+        return read(), None
+    return opened.head, Sent("anthropic", opened.body, read, opened.headers)
 
 
-async def _contents(codec: Any, body: bytes, address: Address) -> ChatRequest:
+async def _contents(codec: Any, body: bytes, address: Address) -> Asked:
     [model] = address.path
-    request: ChatRequest = codec.decode_count(body, model=model)
-    return request
+    return codec.decode_count(body, model=model), None
 
 
-async def _input(codec: Any, body: bytes, address: Address) -> ChatRequest:
+async def _input(codec: Any, body: bytes, address: Address) -> Asked:
     """With the conversation that it goes on from, if that is kept here."""
-    return (await recall.turn(codec, body, address.caller)).request
+    return (await recall.turn(codec, body, address.caller)).request, None
 
 
 _CLAUDE = _row(ANTHROPIC, _messages, lambda codec, count: codec.encode_token_count(count))
