@@ -31,6 +31,13 @@ MAX_TEXTS = 100
 #: Keys that belong to each text, also where a caller of another dialect says them once for all.
 _OF_EACH = ("taskType", "title", "embedContentConfig")
 _DIMENSIONS = "outputDimensionality"
+#: What fields of ours say.
+_OURS: Mapping[str, Any] = {
+    "model": True,
+    "content": True,
+    "output_dimensionality": True,
+    "embed_content_config": {"output_dimensionality"},
+}
 
 
 class _Camel(Open):
@@ -161,20 +168,9 @@ def _content(text: str) -> dict[str, Any]:
 
 def _columns(rows: Sequence[_One]) -> dict[str, list[Any]]:
     """What is said of texts beside what our own fields say, by its key."""
-    said = [
-        row.model_dump(
-            by_alias=True,
-            exclude_none=True,
-            exclude={"model": True, "content": True, "output_dimensionality": True, **_SHARED_CONFIG},
-        )
-        for row in rows
-    ]
+    said = [row.model_dump(by_alias=True, exclude_none=True, exclude=_OURS) for row in rows]
     keys = dict.fromkeys(key for row in said for key, value in row.items() if value != {})
     return {key: [row.get(key) for row in said] for key in keys}
-
-
-#: The dimensions inside the config are a field of ours too.
-_SHARED_CONFIG: dict[str, Any] = {"embed_content_config": {"output_dimensionality"}}
 
 
 def _entry(columns: Mapping[str, Any], at: int) -> dict[str, Any]:
