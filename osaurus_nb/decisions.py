@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from osaurus_nb import _markup
 from osaurus_nb.events import Warned
 from osaurus_nb.messages import Media, Opaque, Text
 from osaurus_nb.models import Usage
@@ -151,3 +152,23 @@ class Decisions:
             if verdict.question.name == name:
                 return verdict
         raise KeyError(name)
+
+    def __repr__(self) -> str:
+        return f"<Decisions {self.provider}: {self.model}, {len(self.verdicts)} verdicts>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """A table of names, answers and their probabilities, in which nothing can run or load."""
+        rows = [[_markup.printable(cell) for cell in _row(verdict)] for verdict in self.verdicts]
+        notices = (warning.message for warning in self.warnings)
+        footer = " · ".join([f"{self.provider}: {self.model}", *notices])
+        return _markup.table(("question", "answer", "probability"), rows, footer=_markup.printable(footer))
+
+
+def _row(verdict: Verdict) -> tuple[str, str, str]:
+    name = verdict.question.name
+    if verdict.refused is not None:
+        return name, "refused", verdict.refused
+    answer = str(verdict.value)
+    if isinstance(verdict.question, Score):
+        answer += f" ({verdict.expected:.2f} of {len(verdict.probabilities) - 1})"
+    return name, answer, f"{verdict.confidence:.1%}" if verdict.calibrated else "not known"

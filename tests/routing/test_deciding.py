@@ -355,3 +355,17 @@ async def test_nothing_asked_or_answered_shows_in_a_repr():
     found, _ = await decided([says("A")], {"q": choice("a secret question", ["secret one", "secret two"])})
 
     assert "secret" not in repr(found)
+
+
+async def test_a_notebook_shows_the_verdicts_as_a_table():
+    """Names, answers and how probable they are; a pick claims nothing, and nothing in it can run."""
+    weighed, _ = await decided([tells("A", A=0.75, B=0.25)], {"spam": "?", "anger": score("?", ["calm", "<b>mad</b>"])})
+    bare, _ = await decided([says("A")])
+
+    shown = weighed._repr_mimebundle_()
+    assert shown["text/plain"].splitlines()[1:3] == [
+        "spam      True              75.0%",
+        "anger     calm (0.25 of 1)  75.0%",
+    ]
+    assert "<b>" not in shown["text/html"]
+    assert "not known" in bare._repr_mimebundle_()["text/plain"]
