@@ -124,5 +124,8 @@ def _warnings(messages: Sequence[Message]) -> Iterator[Warned]:
         yield Warned("parameter_dropped", "Responses has no mark for a tool's error; its text says it.", "is_error")
     if any(message.name for message in messages):
         yield Warned("parameter_dropped", "Responses has no names of speakers.", "name")
+    thoughts = [part for message in messages for part in message.parts if isinstance(part, Reasoning)]
+    if any(part.text and not part.provider_metadata for part in thoughts):  # what is another's is told of elsewhere
+        yield Warned("reasoning_dropped", "Thinking in mere words was left out.", "messages")
     if any(value for message in messages for value in message.extra.values()):
         yield Warned("parameter_dropped", "Keys that Responses does not know were left out of messages.", "messages")
