@@ -11,7 +11,7 @@ import math
 import re
 import string
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from osaurus_nb.decisions import DecisionRequest, Option, Question, Score, Verdict
@@ -28,8 +28,9 @@ OURS = frozenset(
     {"logprobs", "max_output_tokens", "response_format", "temperature", "tool_choice", "tools", "top_logprobs"}
 )
 
-#: How a model is held to one of the labels.
-Hold = Literal["schema", "tool"]
+#: How a question is put, the one that tells most first: for probabilities, or held to a label by a schema, by a tool,
+#: by nothing but our word.
+Way = Literal["weigh", "schema", "tool", "word"]
 
 _TOOL = "answer"
 #: Some APIs refuse a smaller limit than 16; the label is the first token, and a blank may stand before it.
@@ -51,41 +52,56 @@ class Reading:
     elsewhere: float = 0.0
 
 
-def can_weigh(question: Question) -> bool:
-    return len(question.options) <= MAX_WEIGHED
+def ways(question: Question) -> Sequence[Way]:
+    """How it can be put, in the order to try. The last one asks nothing of a model but to read."""
+    return ("weigh", "schema", "tool", "word") if _can_weigh(question) else ("schema", "tool", "word")
+
+
+def ask(request: DecisionRequest, question: Question, way: Way) -> ChatRequest:
+    """The question as a chat. Temperature 1 leaves the probabilities as they are."""
+    chat = ChatRequest(request.model, _messages(request, question), extra=request.extra)
+    match way:
+        case "weigh":
+            sampling = Sampling(max_output_tokens=_ROOM, temperature=1.0, logprobs=True, top_logprobs=MAX_WEIGHED)
+            return replace(chat, sampling=sampling)
+        case "schema":
+            shape = ResponseFormat("json_schema", name=_TOOL, schema=_schema(question), strict=True)
+            return replace(chat, response_format=shape)
+        case "tool":
+            tool = Tool(_TOOL, "Give the label of the option that fits best.", _schema(question))
+            return replace(chat, tools=(tool,), tool_choice=NamedTool(_TOOL))
+        case "word":
+            return chat
+
+
+def read(question: Question, answer: Answer, way: Way) -> Reading | None:
+    """The verdict in an answer; None where another way may tell more."""
+    if way == "weigh" and (reading := _weighed(question, answer)) is not None:
+        return reading
+    verdict = _picked(question, answer)
+    return Reading(verdict) if way != "weigh" or verdict.refused is None else None
 
 
 def labels(question: Question) -> Sequence[str]:
     """One for each option: letters, or numbers where there are too many options to weigh."""
     count = len(question.options)
-    return string.ascii_uppercase[:count] if can_weigh(question) else [str(at) for at in range(1, count + 1)]
+    return string.ascii_uppercase[:count] if _can_weigh(question) else [str(at) for at in range(1, count + 1)]
 
 
-def weigh(request: DecisionRequest, question: Question) -> ChatRequest:
-    """Asks for a label with the probabilities of its rivals. Temperature 1 leaves them as they are."""
-    sampling = Sampling(max_output_tokens=_ROOM, temperature=1.0, logprobs=True, top_logprobs=MAX_WEIGHED)
-    return ChatRequest(request.model, _messages(request, question), sampling=sampling, extra=request.extra)
+def _can_weigh(question: Question) -> bool:
+    return len(question.options) <= MAX_WEIGHED
 
 
-def pick(request: DecisionRequest, question: Question, hold: Hold | None) -> ChatRequest:
-    """Asks for a label and nothing else; without a `hold` the model is only told so."""
-    schema = {
+def _schema(question: Question) -> dict[str, Any]:
+    return {
         "type": "object",
         "properties": {"answer": {"type": "string", "enum": list(labels(question))}},
         "required": ["answer"],
         "additionalProperties": False,
     }
-    messages = _messages(request, question)
-    if hold == "schema":
-        shape = ResponseFormat("json_schema", name=_TOOL, schema=schema, strict=True)
-        return ChatRequest(request.model, messages, response_format=shape, extra=request.extra)
-    if hold is None:
-        return ChatRequest(request.model, messages, extra=request.extra)
-    tool = Tool(_TOOL, "Give the label of the option that fits best.", schema)
-    return ChatRequest(request.model, messages, tools=(tool,), tool_choice=NamedTool(_TOOL), extra=request.extra)
 
 
-def weighed(question: Question, answer: Answer) -> Reading | None:
+def _weighed(question: Question, answer: Answer) -> Reading | None:
     """The probabilities in the answer's first token that is not blank; None where it does not tell them."""
     tokens = answer.choices[0].logprobs if answer.choices else ()
     first = next((token for token in tokens if token.token.strip(_BLANK)), None)
@@ -111,7 +127,7 @@ def _masses(token: TokenLogprob, wanted: Sequence[str]) -> list[float]:
     return list(masses.values())
 
 
-def picked(question: Question, answer: Answer) -> Verdict:
+def _picked(question: Question, answer: Answer) -> Verdict:
     """The pick of an answer in words, or in a call of our tool, or why there is none."""
     found = next((at for label in _said(answer) for at, known in enumerate(labels(question)) if label == known), None)
     if found is not None:

@@ -7,9 +7,10 @@ all that is known, and that is said in the answer and as a warning.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Container, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from osaurus_nb.decisions import DecisionRequest, Decisions, Question, Verdict
@@ -27,9 +28,8 @@ from osaurus_nb.wire._opaque import AS_SENT
 WIDTH = 8
 #: A share of the probability below this went elsewhere by rounding.
 _NOTICEABLE = 0.01
-_PROBABILITIES = frozenset({"logprobs", "top_logprobs"})
-#: The dialect or the provider does not do it this way; another way may do.
-_UNABLE = (Unsupported, Refused)
+#: Parameters without which a way makes no sense.
+_NEEDED: Mapping[ballot.Way, frozenset[str]] = MappingProxyType({"weigh": frozenset({"logprobs", "top_logprobs"})})
 
 
 async def decide(request: DecisionRequest, candidate: Candidate, step: Step, *, timeouts: Timeouts) -> Decisions:
@@ -76,42 +76,38 @@ class _Asking:
     step: Step
     timeouts: Timeouts
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WIDTH))
+    unable: set[ballot.Way] = field(default_factory=set)
 
     async def poll(self, question: Question) -> _Poll:
         async with self.gate:
             return await self._poll(question)
 
     async def _poll(self, question: Question) -> _Poll:
+        """One way after the other until one of them tells; where the question is at fault, the last one shows it."""
+        ways = [way for way in ballot.ways(question) if way not in self.unable]
         answers: list[Answer] = []
-        if ballot.can_weigh(question) and (answer := await self._weigh(question)) is not None:
+        tried: list[ballot.Way] = []
+        for way in ways:
+            answer = await self._ask(question, way, last=way == ways[-1])
+            if answer is None:
+                tried.append(way)
+                continue
             answers.append(answer)
-            if (reading := ballot.weighed(question, answer)) is not None:
+            self.unable.update(tried)  # it was not the question's fault
+            if (reading := ballot.read(question, answer, way)) is not None:
                 return _Poll(reading.verdict, answers, reading.elsewhere)
-            if (verdict := ballot.picked(question, answer)).refused is None:
-                return _Poll(verdict, answers)
-        return _Poll(await self._pick(question, answers), answers)
+        raise AssertionError  # the last way is always read
 
-    async def _weigh(self, question: Question) -> Answer | None:
-        """None where the dialect or the provider knows no probabilities."""
+    async def _ask(self, question: Question, way: ballot.Way, *, last: bool) -> Answer | None:
+        """The whole answer; None where the dialect or the provider cannot do it this way."""
         try:
-            return await self._ask(ballot.weigh(self.request, question), needed=_PROBABILITIES)
-        except _UNABLE:  # if it is the question that is at fault, that shows again when it is asked plainly
+            return await self._chat(ballot.ask(self.request, question, way), needed=_NEEDED.get(way, frozenset()))
+        except (Unsupported, Refused):
+            if last:
+                raise
             return None
 
-    async def _pick(self, question: Question, answers: list[Answer]) -> Verdict:
-        """Held by a schema, else by a tool, else by its word: not every API has them all."""
-        try:
-            answer = await self._ask(ballot.pick(self.request, question, "schema"))
-        except _UNABLE:
-            try:
-                answer = await self._ask(ballot.pick(self.request, question, "tool"))
-            except _UNABLE:
-                answer = await self._ask(ballot.pick(self.request, question, None))
-        assert answer is not None  # nothing was needed
-        answers.append(answer)
-        return ballot.picked(question, answer)
-
-    async def _ask(self, request: ChatRequest, *, needed: Container[str | None] = ()) -> Answer | None:
+    async def _chat(self, request: ChatRequest, *, needed: Container[str | None]) -> Answer | None:
         """The whole answer; None, and nothing sent, where the dialect leaves out a parameter that is needed."""
         fold = Fold()
         plan = chain(self.candidate.card.name, [self.candidate])

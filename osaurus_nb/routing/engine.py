@@ -18,9 +18,9 @@ from osaurus_nb.events import (
     Event,
     Failed,
     Finished,
-    ReasoningDelta,
     Substituted,
     Warned,
+    is_token,
     is_visible,
 )
 from osaurus_nb.ports import Attempt, Step, Timeouts
@@ -88,7 +88,7 @@ async def _watched(
         async with aclosing(candidate.adapter.stream(request, card, attempt)) as stream:
             while True:
                 event = await dog.next(stream)
-                if isinstance(event, ReasoningDelta) or is_visible(event):
+                if is_token(event):
                     dog.saw_token()
                 yield event
     except StopAsyncIteration:

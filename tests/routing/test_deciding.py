@@ -165,13 +165,17 @@ class Particular(ScriptedAdapter):
     def __init__(self, answers: Mapping[str, Sequence[Script]], refuses: frozenset[str] = frozenset()) -> None:
         super().__init__(answers)
         self.refuses = refuses
-        self.busy = self.most = 0
+        self.busy = self.most = self.refused = 0
 
     async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
         if "logprobs" in self.refuses and request.sampling.logprobs:
             yield Warned("parameter_dropped", "no logprobs here", "logprobs")
             raise AssertionError("this must not be sent")
+        if "weighing" in self.refuses and request.sampling.logprobs:
+            self.refused += 1
+            raise errors.Refused("no logprobs", provider="scripted", upstream_status=400)
         if "format" in self.refuses and request.response_format is not None:
+            self.refused += 1
             raise errors.Unsupported("no schema", param="response_format")
         if "tools" in self.refuses and request.tools:
             raise errors.Refused("no tools", provider="scripted", upstream_status=400)
@@ -199,6 +203,18 @@ async def test_a_dialect_without_probabilities_is_held_by_a_schema_at_once():
     assert (found["spam"].value, found["spam"].calibrated) == (True, False)
     assert [warning.code for warning in found.warnings] == ["uncalibrated"]
     assert len(adapter.requests) == 1
+
+
+async def test_a_way_that_failed_for_one_question_is_not_tried_for_all():
+    """A provider that refuses `logprobs` or a schema is not asked for them four hundred times."""
+    adapter = Particular({"m": [[0.001, *says("A")]]}, frozenset({"weighing", "format"}))
+
+    async with AsyncClient(model="m", backend=Runtime([adapter])) as client:
+        found = await client.decide("x", {f"q{n}": "?" for n in range(40)})
+
+    assert {verdict.value for verdict in found.verdicts} == {True}
+    assert adapter.refused <= 2 * 8
+    assert len(adapter.requests) == 40
 
 
 async def test_without_a_schema_the_model_is_held_by_a_tool():

@@ -133,6 +133,7 @@ def decode_request(body: bytes) -> DecisionRequest:
     questions = tuple(_question(question, f"questions[{at}]") for at, question in enumerate(parsed.questions))
     _check_names(questions)
     knobs = {name: getattr(parsed, name) for name in _KNOBS}
+    knobs["prompt_cache_breakpoint"] = _has_breakpoint(parsed.input) or None
     as_sent = {"input": parsed.input} if isinstance(parsed.input, list) else None
     return DecisionRequest(
         model=parsed.model,
@@ -218,6 +219,13 @@ def _part(part: Any, where: str) -> Any:
     if not isinstance(part.get("data"), dict | list):
         raise RequestError(f"'{where}.data' must be a JSON object or array.", param=f"{where}.data")
     return {"type": "input_text", "text": shared.as_text(part["data"])}
+
+
+def _has_breakpoint(given: str | list[dict[str, Any]]) -> bool:
+    """A hint for the vendor's cache, which only the input as it came still holds."""
+    contents = [item.get("content") for item in given] if isinstance(given, list) else []
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return any(isinstance(part, dict) and part.get("prompt_cache_breakpoint") for part in parts)
 
 
 def _check_calls(messages: Sequence[Message]) -> None:

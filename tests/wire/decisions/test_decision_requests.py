@@ -299,6 +299,17 @@ def test_knobs_of_one_dialect_are_kept_for_it_and_told_to_be_missing_elsewhere()
     assert google.encode_request(first, CARD).body["new_key"] == 1
 
 
+def test_a_hint_for_the_vendors_cache_stays_with_the_vendor():
+    """It is in the input as it came, and told to be missing elsewhere."""
+    hinted = {"type": "input_text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}
+    body = {**BODIES["openai"], "input": [{"role": "user", "content": [hinted]}]}
+
+    request = openai.decode_request(encoded(body))
+
+    assert openai.encode_request(request, CARD).body == body
+    assert [w.param for w in systemone.encode_request(request, CARD).warnings] == ["prompt_cache_breakpoint"]
+
+
 def test_questions_without_a_name_get_one_where_a_dialect_needs_it():
     """A made name never meets one of the caller's."""
     asked = (Predicate("", "First?"), Predicate("question_1", "Second?"), Predicate("", "Third?"))
