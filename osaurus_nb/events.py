@@ -112,12 +112,15 @@ class UsageReported:
 class Relayed:
     """Bytes of the answer as the provider wrote them, in the dialect in which the caller asked.
 
-    Comes before the events that say the same. Who hands these bytes on has no need to write the events. `frames` is
-    how many events of the dialect they are.
+    It stands for the deltas that they say, which do not come besides; all other events do. `frames` is how many
+    events of the dialect they are, `token` says that a piece of an answer is among them, `visible` that one that is
+    shown.
     """
 
     data: bytes
     frames: int = 1
+    token: bool = False
+    visible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,18 @@ Delta = TextDelta | ReasoningDelta | ToolCallStarted | ToolCallDelta
 
 def is_visible(event: Event) -> bool:
     """Does this event commit us to its author? The first visible byte of text or of a tool call does."""
-    return isinstance(event, ToolCallStarted) or (isinstance(event, TextDelta) and event.text != "")
+    match event:
+        case TextDelta(text=text):
+            return text != ""
+        case Relayed(visible=visible):
+            return visible
+        case _:
+            return isinstance(event, ToolCallStarted)
+
+
+def is_token(event: Event) -> bool:
+    """Is it a sign that the model writes?"""
+    return isinstance(event, ReasoningDelta) or (isinstance(event, Relayed) and event.token) or is_visible(event)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ import httpx2
 
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import Event
-from osaurus_nb.providers.http import Call, HttpDoor, capped, read_capped, translate
+from osaurus_nb.providers.http import Answer, Call, HttpDoor, capped, read_capped, translate
 from osaurus_nb.wire import EventDecoder
 
 #: Makes the error for an answer that is not a 200, from its head and its body.
-Refusal = Callable[[httpx2.Response, bytes], OsaurusError]
+Refusal = Callable[[Answer, bytes], OsaurusError]
 
 
 async def exchange(

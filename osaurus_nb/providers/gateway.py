@@ -16,7 +16,7 @@ from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.events import Event
 from osaurus_nb.models import LOCAL, Capabilities, ModelCard, SourceStatus, TokenCount
 from osaurus_nb.providers.exchange import exchange, fetch
-from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor
+from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.wire import _counting, embeddings, openai_chat
 from osaurus_nb.wire.decisions import openai as openai_decisions
@@ -123,7 +123,7 @@ def _route(request: ChatRequest) -> dict[str, Any]:
     return {key: value for key, value in keys.items() if value is not None}
 
 
-def _revive(response: httpx2.Response, body: bytes) -> errors.OsaurusError:
+def _revive(response: Answer, body: bytes) -> errors.OsaurusError:
     """The error that the server raised, as the class it was."""
     try:
         said = json.loads(body)["error"]

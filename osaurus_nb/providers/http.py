@@ -20,10 +20,13 @@ import httpx2
 from osaurus_nb._redaction import redact
 from osaurus_nb.providers.dial import AddressPolicy, Guard
 from osaurus_nb.providers.faults import AnswerTooLarge, retry_after, status_error, translate
-from osaurus_nb.providers.transport import GUARD, LeanTransport
+from osaurus_nb.providers.http1 import RawHeaders
+from osaurus_nb.providers.http1_connection import Outgoing, Spans
+from osaurus_nb.providers.transport import LeanTransport
 
 __all__ = [
     "AddressPolicy",
+    "Answer",
     "AnswerTooLarge",
     "Call",
     "HttpDoor",
@@ -57,6 +60,18 @@ class Call:
         return f"Call({self.method} {_url(self.url).host!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The head of one answer, names of headers in lower case, and its body on the way."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    stream: httpx2.AsyncByteStream
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status_code})"
+
+
 class HttpDoor:
     """One for each runtime: all requests share its connections and its TLS context.
 
@@ -77,17 +92,16 @@ class HttpDoor:
         await self._transport.aclose()
 
     @asynccontextmanager
-    async def open(self, call: Call) -> AsyncIterator[httpx2.Response]:
+    async def open(self, call: Call) -> AsyncIterator[Answer]:
         """Send `call`; its answer streams and is closed at the end of the block. Raises httpx2's exceptions."""
         # Straight to the transport: the client's redirects, cookies, auth flows and log line (with the address, and
-        # some providers take keys there) are all unwanted here, and cost a quarter of the CPU of a request.
-        request = _request(call)
-        response = await self._transport.handle_async_request(request)
-        response.request = request
+        # some providers take keys there) are all unwanted here, and cost a third of the CPU of a request.
+        url = _url(call.url)
+        head, body = await self._transport.exchange(url, _outgoing(call, url), call.guard)
         try:
-            yield response
+            yield Answer(head.status, _lowered(head.headers), body)
         finally:
-            await response.aclose()
+            await body.aclose()
 
     def client(self) -> httpx2.AsyncClient:
         """The whole `httpx2` API over the same connections, for libraries that ask for a client."""
@@ -96,11 +110,16 @@ class HttpDoor:
         return client
 
 
-def capped(response: httpx2.Response, limit: int = MAX_BODY) -> AsyncIterator[bytes]:
+def capped(answer: Answer, limit: int = MAX_BODY) -> AsyncIterator[bytes]:
     """The body as it arrives. Raises AnswerTooLarge once more than `limit` bytes came, counted after unpacking."""
-    packed = "content-encoding" in response.headers
     # What is not packed needs none of the layers that unpack: they cost more than reading does.
-    return _Capped(response.aiter_bytes() if packed else aiter(response.stream), limit)  # type: ignore[arg-type]
+    return _Capped(_unpacked(answer) if "content-encoding" in answer.headers else aiter(answer.stream), limit)
+
+
+def _unpacked(answer: Answer) -> AsyncIterator[bytes]:
+    """Some servers pack what we asked them not to."""
+    headers = {"content-encoding": answer.headers["content-encoding"]}
+    return httpx2.Response(answer.status_code, headers=headers, stream=answer.stream).aiter_bytes()
 
 
 class _Capped:
@@ -122,17 +141,25 @@ class _Capped:
         return piece
 
 
-async def read_capped(response: httpx2.Response, limit: int = MAX_BODY) -> bytes:
+async def read_capped(answer: Answer, limit: int = MAX_BODY) -> bytes:
     """The whole body. Raises AnswerTooLarge."""
-    return b"".join([piece async for piece in capped(response, limit)])
+    return b"".join([piece async for piece in capped(answer, limit)])
 
 
-def _request(call: Call) -> httpx2.Request:
-    timeout = {"connect": call.connect, "read": call.read, "write": call.write, "pool": call.read}
-    extensions = {"timeout": timeout} if call.guard is None else {"timeout": timeout, GUARD: call.guard}
-    return httpx2.Request(
-        call.method, _url(call.url), headers=_HEADERS | dict(call.headers), content=call.content, extensions=extensions
-    )
+def _outgoing(call: Call, url: httpx2.URL) -> Outgoing:
+    spans = Spans(call.connect, call.read, call.write, pool=call.read)
+    sized = {"content-length": str(len(call.content))} if call.content or call.method == "POST" else {}
+    fields = {"host": url.netloc.decode("ascii"), **_HEADERS, **call.headers, **sized}
+    try:
+        raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in fields.items()]
+    except UnicodeEncodeError:
+        raise httpx2.LocalProtocolError("a header holds a character that is not ASCII") from None
+    return Outgoing(call.method, url.raw_path, raw, call.content, spans)
+
+
+def _lowered(headers: RawHeaders) -> Mapping[str, str]:
+    """Of a name that comes twice the last value counts."""
+    return {name.decode("ascii").lower(): value.decode("latin-1") for name, value in headers}
 
 
 @lru_cache(maxsize=128)

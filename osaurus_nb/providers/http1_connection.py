@@ -31,9 +31,21 @@ class Spans:
     write: float | None = None
     pool: float | None = None
 
-    @classmethod
-    def of(cls, request: httpx2.Request) -> Spans:
-        return cls(**request.extensions.get("timeout", {}))
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One request as it goes on the wire. A body that is not in memory comes from `stream`."""
+
+    method: str
+    target: bytes
+    headers: RawHeaders
+    content: bytes | None
+    spans: Spans
+    stream: httpx2.AsyncByteStream | None = None
+
+    @property
+    def chunked(self) -> bool:
+        return any(name.lower() == b"transfer-encoding" for name, _ in self.headers)
 
 
 class Connection(asyncio.Protocol):
@@ -126,13 +138,13 @@ class Connection(asyncio.Protocol):
         assert secured is not None
         self._transport = secured
 
-    async def send(self, request: httpx2.Request, spans: Spans) -> Head:
+    async def send(self, request: Outgoing) -> Head:
         """Send `request` and return the head of its answer. After an exception the connection is of no more use."""
         self._reusable = False
         self._body = SizedBody(0)
-        head = encode_head(request.method, request.url.raw_path, request.headers.raw)
-        complete = await self._send(head, request, spans)
-        answer = await self._read_head(spans)
+        head = encode_head(request.method, request.target, request.headers)
+        complete = await self._send(head, request)
+        answer = await self._read_head(request.spans)
         self._body = body_of(answer, request.method)
         self._reusable = complete and answer.keeps_alive
         return answer
@@ -163,14 +175,13 @@ class Connection(asyncio.Protocol):
         self._resume()
         return data
 
-    async def _send(self, head: bytes, request: httpx2.Request, spans: Spans) -> bool:
+    async def _send(self, head: bytes, request: Outgoing) -> bool:
         """Was the whole request sent? It stops early when the answer comes first."""
-        content = _content(request)
-        if content is not None:
-            return await self._write(head + content, spans)
-        chunked = "transfer-encoding" in request.headers
+        spans, chunked = request.spans, request.chunked
+        if request.content is not None:
+            return await self._write(head + request.content, spans)
         await self._write(head, spans)
-        assert isinstance(request.stream, httpx2.AsyncByteStream)
+        assert request.stream is not None
         async for piece in request.stream:
             framed = b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
             if piece and not await self._write(framed, spans):
@@ -251,11 +262,3 @@ class Connection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def _content(request: httpx2.Request) -> bytes | None:
-    """The body, where it is in memory."""
-    try:
-        return request.content
-    except httpx2.RequestNotRead:
-        return None

@@ -8,7 +8,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-import httpx2
 from pydantic_core import from_json
 
 from osaurus_nb.catalog.families import quirks
@@ -22,7 +21,7 @@ from osaurus_nb.models import ModelCard, TokenCount
 from osaurus_nb.ports import Attempt, Timeouts
 from osaurus_nb.providers.deciding import OwnEndpoint
 from osaurus_nb.providers.exchange import Refusal, exchange, fetch
-from osaurus_nb.providers.http import AddressPolicy, Call, HttpDoor, status_error
+from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor, status_error
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.wire import Carried, Encoded, WireFormat, embeddings
 from osaurus_nb.wire._counting import CountFormat
@@ -177,7 +176,7 @@ class RemoteAdapter:
         return key
 
     def _refusal(self, key: str | None, card: ModelCard | None = None) -> Refusal:
-        def refusal(response: httpx2.Response, body: bytes) -> OsaurusError:
+        def refusal(response: Answer, body: bytes) -> OsaurusError:
             return status_error(
                 response.status_code,
                 response.headers,

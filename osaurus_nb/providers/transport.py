@@ -12,7 +12,7 @@ import asyncio
 import base64
 import ssl
 from collections.abc import AsyncIterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -20,7 +20,8 @@ import httpx2
 
 from osaurus_nb.providers.connection_pool import ConnectionPool
 from osaurus_nb.providers.dial import AddressPolicy, Guard, TlsFailed, check_unresolved, dial
-from osaurus_nb.providers.http1_connection import Connection, Spans
+from osaurus_nb.providers.http1 import Head
+from osaurus_nb.providers.http1_connection import Connection, Outgoing, Spans
 
 #: The key of `request.extensions` that holds a Guard for this one request.
 GUARD = "osaurus.guard"
@@ -59,21 +60,28 @@ class LeanTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send `request`; the answer's body comes as it arrives. Raises httpx2's own exceptions."""
-        origin, spans = self._origin(request), Spans.of(request)
+        head, body = await self.exchange(request.url, _outgoing(request), request.extensions.get(GUARD))
+        return httpx2.Response(
+            head.status,
+            headers=head.headers,
+            stream=body,
+            extensions={"http_version": b"HTTP/1.%d" % head.minor_version, "reason_phrase": head.reason},
+        )
+
+    async def exchange(
+        self, url: httpx2.URL, request: Outgoing, guard: Guard | None = None
+    ) -> tuple[Head, httpx2.AsyncByteStream]:
+        """The same without httpx2's own objects, which cost more than sending does."""
+        origin, spans = self._origin(url, guard), request.spans
         connection = await self._connection(origin, spans)
         try:
-            head = await connection.send(request, spans)
+            head = await connection.send(request)
         except BaseException as exc:
             self._pool.drop(origin, connection)
             if isinstance(exc, httpx2.ReadError | httpx2.RemoteProtocolError):
                 self._pool.drop_idle(origin)
             raise
-        return httpx2.Response(
-            head.status,
-            headers=head.headers,
-            stream=_Answer(connection, origin, self._pool, spans.read),
-            extensions={"http_version": b"HTTP/1.%d" % head.minor_version, "reason_phrase": head.reason},
-        )
+        return head, _Answer(connection, origin, self._pool, spans.read)
 
     async def aclose(self) -> None:
         """Close every connection; answers that are still being read end with an error."""
@@ -82,12 +90,9 @@ class LeanTransport(httpx2.AsyncBaseTransport):
             connection.abort()
         await asyncio.sleep(0)  # lets the event loop really close the sockets
 
-    def _origin(self, request: httpx2.Request) -> Origin:
-        url = request.url
-        if url.scheme not in _PORTS:
-            raise httpx2.UnsupportedProtocol("an address must start with http:// or https://")
-        guard = request.extensions.get(GUARD, self._guard)
-        return Origin(url.scheme == "https", url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme], guard)
+    def _origin(self, url: httpx2.URL, guard: Guard | None) -> Origin:
+        tls, host, port = _endpoint(url)
+        return Origin(tls, host, port, guard or self._guard)
 
     async def _connection(self, origin: Origin, spans: Spans) -> Connection:
         try:
@@ -203,6 +208,23 @@ class _Proxy(NamedTuple):
 
 
 _PORTS = {"http": 80, "https": 443}
+
+
+@lru_cache(maxsize=128)
+def _endpoint(url: httpx2.URL) -> tuple[bool, str, int]:
+    if url.scheme not in _PORTS:
+        raise httpx2.UnsupportedProtocol("an address must start with http:// or https://")
+    return url.scheme == "https", url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
+
+
+def _outgoing(request: httpx2.Request) -> Outgoing:
+    try:
+        content, stream = request.content, None
+    except httpx2.RequestNotRead:
+        assert isinstance(request.stream, httpx2.AsyncByteStream)
+        content, stream = None, request.stream
+    spans = Spans(**request.extensions.get("timeout", {}))
+    return Outgoing(request.method, request.url.raw_path, request.headers.raw, content, spans, stream)
 
 
 def _proxy(address: str) -> _Proxy:

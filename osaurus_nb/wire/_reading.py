@@ -1,6 +1,6 @@
 """One answer, from a provider's bytes to our events. What a dialect means by its objects is a `Meaning`. Pure.
 
-With a `relay` the bytes go along too, as `Relayed` in front of the events that they say: for a caller who speaks the
+With a `relay` the bytes go along, as one `Relayed` instead of the deltas that they say: for a caller who speaks the
 same dialect and shall miss nothing of what the provider wrote.
 """
 
@@ -13,6 +13,7 @@ from osaurus_nb import events as ev
 from osaurus_nb.errors import ProviderError
 from osaurus_nb.wire._payloads import Frame
 
+_SAID = (ev.TextDelta, ev.ReasoningDelta, ev.ToolCallDelta)
 #: What of a frame may be handed on, fit for the caller's parser; nothing where it is not meant for him.
 Relay = Callable[[Frame], bytes]
 
@@ -74,8 +75,13 @@ class Reading:
             if not events:
                 raise
             self._fault = fault
-        told = _joined(events)
-        return [ev.Relayed(b"".join(relayed), len(relayed)), *told] if relayed else told
+        return _behind(relayed, events) if relayed else _joined(events)
+
+
+def _behind(relayed: list[bytes], events: list[ev.Event]) -> list[ev.Event]:
+    token, visible = any(map(ev.is_token, events)), any(map(ev.is_visible, events))
+    rest = [event for event in events if not isinstance(event, _SAID)]
+    return [ev.Relayed(b"".join(relayed), len(relayed), token, visible), *rest]
 
 
 def _joined(events: list[ev.Event]) -> list[ev.Event]:

@@ -95,7 +95,7 @@ class Outlet:
             raise event.error
         self._route.note(event)
         self._held += self._bytes(event)
-        if isinstance(event, _ANSWERING):
+        if isinstance(event, _ANSWERING) or (isinstance(event, Relayed) and event.token):
             self._start()
             await self._write(b"")
 
