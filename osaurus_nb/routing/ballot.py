@@ -76,8 +76,8 @@ def ask(request: DecisionRequest, question: Question, way: Way) -> ChatRequest:
 
 def read(question: Question, answer: Answer, way: Way) -> Reading | None:
     """The verdict in an answer; None where another way may tell more."""
-    if way == "weigh" and (reading := _weighed(question, answer)) is not None:
-        return reading
+    if way == "weigh" and any(choice.logprobs for choice in answer.choices):
+        return _weighed(question, answer)  # the label itself was drawn at random, and is no pick
     verdict = _picked(question, answer)
     return Reading(verdict) if way != "weigh" or verdict.refused is None else None
 

@@ -124,7 +124,7 @@ async def test_without_probabilities_the_pick_is_all_that_is_known():
 
 async def test_an_answer_that_was_about_something_else_is_not_scaled_up():
     """With most of the probability elsewhere the first token says nothing of the options: the model must pick."""
-    found, adapter = await decided([tells("Well", Well=0.9, A=0.1), says('{"answer": "B"}')])
+    found, adapter = await decided([tells("A", Well=0.9, A=0.1), says('{"answer": "B"}')])
 
     assert (found["spam"].value, found["spam"].calibrated) == (False, False)
     shape = adapter.requests[1].response_format
