@@ -26,11 +26,6 @@ class CountFormat(Protocol):
         """The count in such an answer. Raises BadAnswer where there is none."""
 
 
-def mark(body: dict[str, Any], count: TokenCount) -> dict[str, Any]:
-    """An answer of ours that says so when nobody really counted."""
-    return body | ({OURS: {"estimated": True}} if count.estimated else {})
-
-
 def read(payload: Mapping[str, Any], key: str, card: ModelCard) -> TokenCount:
     """The count under `key`; a server of ours marks its estimates."""
     tokens, ours = payload.get(key), payload.get(OURS)

@@ -9,7 +9,6 @@ from osaurus_nb.events import Warned
 from osaurus_nb.models import TokenCount
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.runtime import Backend
-from osaurus_nb.wire._counting import mark
 from osaurus_nb_server import recall
 from osaurus_nb_server.dialects import ANTHROPIC, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES, Address, Dialect
 from osaurus_nb_server.operations._operation import Operation, Outcome
@@ -20,6 +19,8 @@ Asked = tuple[ChatRequest, Sent | None]
 Read = Callable[[Any, bytes, Address], Awaitable[Asked]]
 Write = Callable[[Any, int], dict[str, Any]]
 
+#: The vendors' SDKs bear a key that they do not know.
+_MARK = {"osaurus": {"estimated": True}}
 _ESTIMATED = Warned("estimated_count", "Nobody counts tokens for this model: this is an estimate.")
 
 
@@ -28,9 +29,10 @@ def _row(dialect: Dialect, read: Read, write: Write) -> Operation:
         codec = dialect.codec()
         request, sent = await read(codec, body, address)
         counted: TokenCount = await backend.count_tokens(request, sent=sent)
-        answer = mark(write(codec, counted.input_tokens), counted)
-        notes = (*request.warnings, *((_ESTIMATED,) if counted.estimated else ()))
-        return Outcome(answer, request.model, notes)
+        answer = write(codec, counted.input_tokens)
+        if counted.estimated:
+            return Outcome(answer | _MARK, request.model, (*request.warnings, _ESTIMATED))
+        return Outcome(answer, request.model, request.warnings)
 
     return Operation(dialect, count)
 
