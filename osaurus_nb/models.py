@@ -27,6 +27,33 @@ class Capabilities:
     embeddings: bool | None = None
 
 
+#: Oddities of a model, or of the server behind it, that its codec has to mind. This is the one list of them; which
+#: model has which is data in `catalog.families`.
+Quirk = Literal[
+    # Chat Completions and Responses
+    "reasoner",  # takes `max_completion_tokens`, and only default sampling unless its effort is `none`
+    "always_thinks",  # has no effort `none`; Gemini's have no `minimal` either
+    "tools_on_responses",  # calls tools on Responses alone, so that Chat Completions refuses them
+    "tools_unthinking",  # calls tools on Chat Completions only with the effort `none`
+    "few_knobs",  # refuses `top_k`, `min_p`, `repetition_penalty`; on Responses also the two other penalties
+    "plain_schemas",  # refuses `oneOf`, `anyOf`, `allOf`, `enum`, `const` and `not` at the top of a tool's schema
+    "strict_keys",  # refuses a body with a key that it does not know, in messages too; has no `developer`
+    "short_ids",  # wants ids of calls with nine letters or digits
+    "echo_reasoning",  # wants `reasoning_content` back beside calls, even when empty
+    "thinking_switch",  # says the effort `none` as `thinking: {"type": "disabled"}`
+    "think_tags",  # wants its thoughts back inside the text, between <think> tags
+    # Anthropic and Gemini
+    "budget_thinking",  # thinks by `budget_tokens`; knows neither adaptive thinking nor effort
+    "adaptive_only",  # refuses `budget_tokens`
+    "default_sampling",  # refuses or ignores `temperature`, `top_p` and `top_k`
+    "no_prefill",  # refuses a conversation that ends with words of the assistant
+    "thinking_budget",  # thinks by `thinkingBudget` and knows no levels
+    "one_candidate",  # gives one answer for each request
+    "unsigned_calls",  # wants no signature on a call
+    "schema_subset",  # takes schemas only as the vendor's subset of OpenAPI
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """US dollars per million tokens."""
@@ -48,8 +75,8 @@ class ModelCard:
     price: Price | None = None
     size_bytes: int | None = None
     created: int = 0
-    #: Wire-level oddities of the model, by name; each codec knows its own.
-    quirks: frozenset[str] = frozenset()
+    #: Each codec knows its own.
+    quirks: frozenset[Quirk] = frozenset()
 
     @property
     def name(self) -> str:

@@ -10,10 +10,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic_core import from_json
-
-from osaurus_nb.models import ModelCard
+from osaurus_nb.errors import RequestError
+from osaurus_nb.models import ModelCard, Quirk
 from osaurus_nb.request import ChatRequest, Delivery, RouteOptions, Sent
+from osaurus_nb.wire._json import parse
 from osaurus_nb.wire._opaque import SEAL
 from osaurus_nb.wire._payloads import Frame
 from osaurus_nb.wire._reading import Relay
@@ -24,6 +24,8 @@ _OURS = ("fallbacks", "deadline_ms")
 _BREAKS = tuple(character.encode() for character in "\n\r\x85\u2028\u2029")
 
 
+#: For an oddity the keys that its codec translates, or None for all of the body.
+Touched = Mapping[Quirk, tuple[str, ...] | None]
 #: The head of a request, and its body parsed.
 Head = tuple[ChatRequest, dict[str, Any]]
 
@@ -36,8 +38,8 @@ def read_head(body: bytes, *, model: str | None = None, stream: bool | None = No
     if SEAL in body:
         return None
     try:
-        payload = from_json(body, allow_inf_nan=False)
-    except ValueError:
+        payload = parse(body)
+    except RequestError:
         return None
     if not isinstance(payload, dict) or payload.get("strict_params"):
         return None
@@ -58,13 +60,13 @@ def _route(payload: Mapping[str, Any]) -> RouteOptions | None:
     return RouteOptions(fallbacks=tuple(names or ()), deadline=wait / 1000 if wait is not None else None)
 
 
-def unchanged(sent: Sent, card: ModelCard, touched: Mapping[str, tuple[str, ...]]) -> dict[str, Any] | None:
-    """The body without our own keys. `touched` names, for a family's oddity, the keys that it makes us translate.
+def unchanged(sent: Sent, card: ModelCard, touched: Touched) -> dict[str, Any] | None:
+    """The body without our own keys; None when the card has an oddity that makes us translate it.
 
-    None when the body has one of them, or the model an oddity that is not in the table.
+    `touched` names, for each oddity that the dialect's codec knows, the keys that are then translated.
     """
-    for quirk in card.quirks:
-        if quirk not in touched or any(sent.body.get(key) is not None for key in touched[quirk]):
+    for quirk, keys in touched.items():
+        if quirk in card.quirks and (keys is None or any(sent.body.get(key) is not None for key in keys)):
             return None
     return {key: value for key, value in sent.body.items() if key not in _OURS}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from osaurus_nb.catalog.families import quirks
 from osaurus_nb.catalog.names import resolve
 from osaurus_nb.errors import ModelAmbiguous, ModelNotFound
 from osaurus_nb.models import ModelCard
@@ -62,31 +61,3 @@ def test_with_no_model_at_all_the_first_steps_are_told() -> None:
     """On a fresh machine the error says how to get a model."""
     with pytest.raises(ModelNotFound, match="osaurus-nb pull"):
         resolve("anything", {})
-
-
-@pytest.mark.parametrize("model", ["o1", "o3-mini", "gpt-5", "gpt-5.2-pro", "gpt-10", "openai/o4-mini"])
-def test_reasoners_are_known_by_data(model: str) -> None:
-    """The o-series and gpt-5 and later have their quirk."""
-    assert quirks(model) == {"reasoner"}
-
-
-@pytest.mark.parametrize(
-    ("model", "found"),
-    [
-        ("claude-3-5-sonnet-20241022", {"budget_thinking"}),
-        ("claude-sonnet-4-20250514", {"budget_thinking"}),
-        ("claude-opus-4-5-20251101", {"budget_thinking"}),
-        ("claude-opus-4-6", set()),
-        ("claude-opus-4-7", {"default_sampling"}),
-        ("anthropic/claude-sonnet-5", {"default_sampling"}),
-    ],
-)
-def test_generations_of_claude_are_told_apart(model: str, found: set[str]) -> None:
-    """How it thinks and what sampling it takes depends on its generation."""
-    assert quirks(model) == found
-
-
-@pytest.mark.parametrize("model", ["gpt-4o", "llama-3", "olmo-2", "gpt-oss-20b", "o", "demo1"])
-def test_other_models_have_none(model: str) -> None:
-    """A name that only looks alike has no quirk."""
-    assert quirks(model) == frozenset()

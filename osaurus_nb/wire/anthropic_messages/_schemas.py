@@ -8,29 +8,20 @@ from typing import Any
 from osaurus_nb import request as ask
 from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Warned
+from osaurus_nb.wire import _tools as tools
 from osaurus_nb.wire._opaque import own
 from osaurus_nb.wire.anthropic_messages._versions import NAME
 
-#: Refused at the top of a tool's schema (seen 2026-11).
-_NOT_AT_TOP = ("oneOf", "anyOf", "allOf", "enum", "const", "not")
 
-
-def tool(spec: ask.Tool) -> tuple[dict[str, Any], tuple[Warned, ...]]:
-    schema = {"type": "object", **spec.parameters}
-    dropped = [keyword for keyword in _NOT_AT_TOP if keyword in schema]
-    body = {
-        **own(spec.provider_metadata, NAME),
-        "name": spec.name,
-        "input_schema": {key: value for key, value in schema.items() if key not in dropped},
-    }
+def tool(spec: ask.Tool) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The tool, and the keywords that its schema may not have at the top."""
+    schema, lost = tools.plain(spec)
+    body = {**own(spec.provider_metadata, NAME), "name": spec.name, "input_schema": schema}
     if spec.description:
         body["description"] = spec.description
     if spec.strict is not None:
         body["strict"] = spec.strict
-    return body, tuple(
-        Warned("schema_changed", f"Anthropic takes no '{keyword}' at the top of a tool's schema.", "tools")
-        for keyword in dropped
-    )
+    return body, lost
 
 
 def output(spec: ask.ResponseFormat) -> tuple[dict[str, Any], tuple[Warned, ...]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from osaurus_nb.events import Warned
 from osaurus_nb.models import ModelCard
 from osaurus_nb.request import Effort
 
-#: A card with this quirk thinks by `budget_tokens` and knows neither adaptive thinking nor effort (before Claude 4.6).
-BUDGET_THINKING = "budget_thinking"
+#: Cards with these quirks: see `models.Quirk`.
+BUDGET_THINKING: Final = "budget_thinking"
+ADAPTIVE_ONLY: Final = "adaptive_only"
 #: The least budget that the API takes.
 MIN_BUDGET = 1024
 
@@ -22,6 +23,10 @@ _BUDGETS: Mapping[Effort, int] = {
     "xhigh": 32768,
     "max": 65536,
 }
+
+
+#: Kinds of thinking that are measured by an effort.
+_ADAPTIVE = ("adaptive", "between_tools")
 
 
 class Plan(NamedTuple):
@@ -43,6 +48,20 @@ def read(thinking: Mapping[str, Any] | None, effort: Effort | None) -> Effort | 
             return effort or "high"
         case _:
             return effort
+
+
+def takes(card: ModelCard, thinking: Mapping[str, Any] | None) -> bool:
+    """Does this model know that kind of thinking?"""
+    kind = (thinking or {}).get("type")
+    unknown = (ADAPTIVE_ONLY in card.quirks and kind == "enabled") or (
+        BUDGET_THINKING in card.quirks and kind in _ADAPTIVE
+    )
+    return not unknown
+
+
+def rewritten(card: ModelCard, thinking: Mapping[str, Any]) -> Warned:
+    said = f"'{card.name}' knows no thinking of the type '{thinking.get('type')}'; the nearest was asked for."
+    return Warned("parameter_adjusted", said, "thinking.type")
 
 
 def plan(effort: Effort | None, card: ModelCard, *, max_tokens: int, forced_tool: bool) -> Plan:

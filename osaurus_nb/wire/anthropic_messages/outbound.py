@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from osaurus_nb import request as ask
 from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Warned
 from osaurus_nb.models import ModelCard
 from osaurus_nb.wire import _opaque
+from osaurus_nb.wire import _tools as tools
 from osaurus_nb.wire._codec import Encoded
 from osaurus_nb.wire.anthropic_messages import _schemas, _thinking, _turns
 from osaurus_nb.wire.anthropic_messages._versions import HEADER, NAME, NEW, OLD
 
-#: A card with this quirk takes only default sampling (Claude 4.7 and later).
-DEFAULT_SAMPLING = "default_sampling"
-#: A card with this quirk refuses a conversation that ends with words of the assistant.
-NO_PREFILL = "no_prefill"
+#: Cards with these quirks: see `models.Quirk`.
+DEFAULT_SAMPLING: Final = "default_sampling"
+NO_PREFILL: Final = "no_prefill"
 #: The API wants a limit; this is ours where nobody knows the model's own.
 DEFAULT_MAX_TOKENS = 4096
 
@@ -76,10 +76,12 @@ def _plan(request: ask.ChatRequest, card: ModelCard, max_tokens: int) -> _thinki
     """How much to think: in the caller's own Anthropic words while they still mean what the request says."""
     sent = _opaque.own(request.provider_metadata, NAME).get(_opaque.AS_SENT) or {}
     thinking, effort = sent.get("thinking"), sent.get("effort")
-    if sent and _thinking.read(thinking, effort) == request.reasoning_effort:
+    same = sent and _thinking.read(thinking, effort) == request.reasoning_effort
+    if same and _thinking.takes(card, thinking):
         return _thinking.Plan(thinking, effort)
     forced = request.tool_choice == "required" or isinstance(request.tool_choice, ask.NamedTool)
-    return _thinking.plan(request.reasoning_effort, card, max_tokens=max_tokens, forced_tool=forced)
+    plan = _thinking.plan(request.reasoning_effort, card, max_tokens=max_tokens, forced_tool=forced)
+    return plan._replace(warnings=(*plan.warnings, _thinking.rewritten(card, thinking or {}))) if same else plan
 
 
 def _thinks(thinking: Mapping[str, Any] | None) -> bool:
@@ -121,12 +123,12 @@ _FITS = {"metadata": _is_metadata, "service_tier": _is_tier}
 
 
 def _tools(request: ask.ChatRequest) -> tuple[dict[str, Any], tuple[Warned, ...]]:
-    tools = [_schemas.tool(tool) for tool in request.tools]
-    body: dict[str, Any] = {"tools": [body for body, _ in tools]} if tools else {}
+    made = [_schemas.tool(tool) for tool in request.tools]
+    body: dict[str, Any] = {"tools": [body for body, _ in made]} if made else {}
     choice = _tool_choice(request)
     if choice is not None:
         body["tool_choice"] = choice
-    return body, tuple(warning for _, warnings in tools for warning in warnings)
+    return body, tuple(tools.told([keyword for _, lost in made for keyword in lost], "Anthropic"))
 
 
 def _tool_choice(request: ask.ChatRequest) -> dict[str, Any] | None:

@@ -9,11 +9,17 @@ from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.wire import _relay
 from osaurus_nb.wire._codec import Carried, Encoded
 from osaurus_nb.wire._payloads import Frame
+from osaurus_nb.wire.anthropic_messages._thinking import ADAPTIVE_ONLY, BUDGET_THINKING
 from osaurus_nb.wire.anthropic_messages._versions import HEADER, OLD
 from osaurus_nb.wire.anthropic_messages.decode import event_decoder
 from osaurus_nb.wire.anthropic_messages.outbound import DEFAULT_SAMPLING, NO_PREFILL
 
-_TOUCHED = {DEFAULT_SAMPLING: ("temperature", "top_p", "top_k"), NO_PREFILL: ()}
+_TOUCHED: _relay.Touched = {
+    DEFAULT_SAMPLING: ("temperature", "top_p", "top_k"),
+    NO_PREFILL: (),
+    ADAPTIVE_ONLY: ("thinking",),
+    BUDGET_THINKING: ("thinking",),
+}
 #: Without these counts the vendor's SDK crashes.
 _USAGE = {"message_start": {"input_tokens": 0, "output_tokens": 0}, "message_delta": {"output_tokens": 0}}
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 #: The name of this dialect where opaque state is kept.
 NAME = "google"
 #: Stands where a call of another model's has no signature; documented by the vendor.
 SKIP_SIGNATURE = "skip_thought_signature_validator"
 
-#: A card with this quirk thinks by `thinkingBudget` and knows no levels (Gemini 2.5).
-BUDGET_THINKING = "thinking_budget"
-#: A card with this quirk wants no signature on a call (Gemini before 3).
-UNSIGNED_CALLS = "unsigned_calls"
-#: A card with this quirk takes schemas only as the vendor's subset of OpenAPI.
-SCHEMA_SUBSET = "schema_subset"
+#: Cards with these quirks: see `models.Quirk`.
+ALWAYS_THINKS: Final = "always_thinks"
+BUDGET_THINKING: Final = "thinking_budget"
+DEFAULT_SAMPLING: Final = "default_sampling"
+NO_PREFILL: Final = "no_prefill"
+ONE_CANDIDATE: Final = "one_candidate"
+SCHEMA_SUBSET: Final = "schema_subset"
+UNSIGNED_CALLS: Final = "unsigned_calls"
 
 
 def bare(model: str) -> str:

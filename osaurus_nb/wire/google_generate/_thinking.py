@@ -9,7 +9,7 @@ from typing import Any
 from osaurus_nb.events import Warned
 from osaurus_nb.models import ModelCard
 from osaurus_nb.request import Effort
-from osaurus_nb.wire.google_generate._names import BUDGET_THINKING
+from osaurus_nb.wire.google_generate._names import ALWAYS_THINKS, BUDGET_THINKING
 
 _LEVELS: Mapping[Effort, str] = MappingProxyType(
     {"minimal": "MINIMAL", "low": "LOW", "medium": "MEDIUM", "high": "HIGH", "xhigh": "XHIGH"}
@@ -35,6 +35,10 @@ def write(effort: Effort, card: ModelCard) -> tuple[dict[str, Any] | None, tuple
     if card.capabilities.reasoning is False:
         said = f"'{card.name}' does not think."
         return None, () if effort == "none" else (Warned("parameter_dropped", said, "reasoning_effort"),)
+    if ALWAYS_THINKS in card.quirks and effort in ("none", "minimal"):
+        said = f"'{card.name}' always thinks; its least effort is 'low'."
+        config, _ = write("low", card)
+        return config, (Warned("parameter_adjusted", said, "reasoning_effort"),)
     if effort == "none":
         return {"thinkingBudget": 0}, ()
     known: Mapping[Effort, Any] = _BUDGETS if BUDGET_THINKING in card.quirks else _LEVELS

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from osaurus_nb import request as ask
+from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Warned
 from osaurus_nb.models import ModelCard
 from osaurus_nb.wire import _opaque, _openai_keys
 from osaurus_nb.wire._codec import Encoded
+from osaurus_nb.wire._tools import written
 from osaurus_nb.wire.google_generate import _contents, _schemas, _thinking
-from osaurus_nb.wire.google_generate._names import NAME, SCHEMA_SUBSET
+from osaurus_nb.wire.google_generate._names import DEFAULT_SAMPLING, NAME, NO_PREFILL, ONE_CANDIDATE, SCHEMA_SUBSET
 
 
 def endpoint(card: ModelCard) -> str:
@@ -42,6 +44,7 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     _opaque.refuse_raw(request, "Google")
     state = _opaque.own(request.provider_metadata, NAME)
     system, contents, moved = _contents.encode(request.messages, card)
+    _refuse(request, contents, card)
     tools, loosened = _tools(request, card)
     config, tuned = _config(request, card, state)
     body: dict[str, Any] = {
@@ -55,6 +58,15 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     }
     told = (*_one_call_only(request), *_openai_keys.dropped(request.extra, "Google"))
     return Encoded(body, (*moved, *loosened, *tuned, *told, *_opaque.dropped(request, NAME)))
+
+
+def _refuse(request: ask.ChatRequest, contents: Sequence[Mapping[str, Any]], card: ModelCard) -> None:
+    """What only the older generations do."""
+    if request.sampling.n > 1 and ONE_CANDIDATE in card.quirks:
+        raise Unsupported(f"'{card.name}' gives one answer for each request; ask again for another.", param="n")
+    if NO_PREFILL in card.quirks and contents and contents[-1]["role"] == "model":
+        said = f"'{card.name}' does not continue an assistant's message; end with one of the user."
+        raise Unsupported(said, param="messages")
 
 
 def _tools(request: ask.ChatRequest, card: ModelCard) -> tuple[list[dict[str, Any]], tuple[Warned, ...]]:
@@ -71,10 +83,10 @@ def _tool(tool: ask.Tool, *, subset: bool) -> tuple[dict[str, Any], tuple[str, .
     if "parameters" in as_sent:
         return {**body, "parameters": as_sent["parameters"]}, ()
     if not subset:
-        return {**body, "parametersJsonSchema": dict(tool.parameters)}, ()
+        return {**body, "parametersJsonSchema": written(tool)}, ()
     if not tool.parameters.get("properties"):
         return body, ()  # the subset has no object without properties
-    parameters, lost = _schemas.to_subset(tool.parameters)
+    parameters, lost = _schemas.to_subset(written(tool))
     return {**body, "parameters": parameters}, lost
 
 
@@ -102,7 +114,7 @@ def _tool_config(request: ask.ChatRequest, state: Mapping[str, Any]) -> dict[str
 def _config(
     request: ask.ChatRequest, card: ModelCard, state: Mapping[str, Any]
 ) -> tuple[dict[str, Any], tuple[Warned, ...]]:
-    sampling, untuned = _sampling(request.sampling)
+    sampling, untuned = _sampling(request.sampling, card)
     shape, loosened = _shape(request, card, state)
     thinking, unthought = _thought(request, card, state)
     thinking_config = {"thinkingConfig": thinking} if thinking else {}
@@ -146,7 +158,10 @@ def _shape(
 _NO_PLACE = ("min_p", "repetition_penalty", "logit_bias")
 
 
-def _sampling(sampling: ask.Sampling) -> tuple[dict[str, Any], tuple[Warned, ...]]:
+_DEFAULT_ONLY = {"temperature": "temperature", "topP": "top_p", "topK": "top_k"}
+
+
+def _sampling(sampling: ask.Sampling, card: ModelCard) -> tuple[dict[str, Any], tuple[Warned, ...]]:
     fields = {
         "maxOutputTokens": sampling.max_output_tokens,
         "temperature": sampling.temperature,
@@ -160,9 +175,11 @@ def _sampling(sampling: ask.Sampling) -> tuple[dict[str, Any], tuple[Warned, ...
         "logprobs": sampling.top_logprobs,
         "candidateCount": sampling.n if sampling.n > 1 else None,
     }
-    warnings = tuple(
-        Warned("parameter_dropped", f"Google has no '{name}'.", name)
-        for name in _NO_PLACE
-        if getattr(sampling, name) is not None
-    )
-    return {key: value for key, value in fields.items() if value is not None}, warnings
+    lost = [name for name in _NO_PLACE if getattr(sampling, name) is not None]
+    warnings = [Warned("parameter_dropped", f"Google has no '{name}'.", name) for name in lost]
+    if DEFAULT_SAMPLING in card.quirks:
+        cooled = [name for key, name in _DEFAULT_ONLY.items() if fields[key] is not None]
+        said = f"'{card.name}' takes only the default for"
+        warnings += [Warned("parameter_dropped", f"{said} '{name}'.", name) for name in cooled]
+        fields |= dict.fromkeys(_DEFAULT_ONLY)
+    return {key: value for key, value in fields.items() if value is not None}, tuple(warnings)

@@ -6,12 +6,28 @@ from osaurus_nb.models import ModelCard
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.wire import _relay
 from osaurus_nb.wire._codec import Carried, Encoded
-from osaurus_nb.wire.google_generate._names import BUDGET_THINKING, SCHEMA_SUBSET, UNSIGNED_CALLS
+from osaurus_nb.wire.google_generate._names import (
+    ALWAYS_THINKS,
+    BUDGET_THINKING,
+    DEFAULT_SAMPLING,
+    NO_PREFILL,
+    ONE_CANDIDATE,
+    SCHEMA_SUBSET,
+    UNSIGNED_CALLS,
+)
 from osaurus_nb.wire.google_generate.decode import event_decoder
 from osaurus_nb.wire.google_generate.outbound import address, endpoint
 
 _CONFIG = ("generationConfig", "generation_config")
-_TOUCHED = {BUDGET_THINKING: _CONFIG, SCHEMA_SUBSET: (*_CONFIG, "tools"), UNSIGNED_CALLS: ()}
+_TOUCHED: _relay.Touched = {
+    BUDGET_THINKING: _CONFIG,
+    ALWAYS_THINKS: _CONFIG,
+    DEFAULT_SAMPLING: _CONFIG,
+    SCHEMA_SUBSET: (*_CONFIG, "tools"),
+    ONE_CANDIDATE: (),
+    NO_PREFILL: (),
+    UNSIGNED_CALLS: (),
+}
 
 
 def read_head(body: bytes, *, model: str, stream: bool) -> _relay.Head | None:

@@ -15,6 +15,7 @@ from osaurus_nb.models import ModelCard
 from osaurus_nb.wire import _opaque, _openai_keys
 from osaurus_nb.wire._codec import Encoded
 from osaurus_nb.wire._inbound import data_url
+from osaurus_nb.wire._tools import written
 from osaurus_nb.wire.ollama_chat import _thinking
 from osaurus_nb.wire.ollama_chat._names import NAME
 
@@ -136,7 +137,7 @@ def _tools(request: ask.ChatRequest) -> list[dict[str, Any]]:
                 **_opaque.own(tool.provider_metadata, NAME),
                 "name": tool.name,
                 "description": tool.description,
-                "parameters": dict(tool.parameters),
+                "parameters": written(tool),
             },
         }
         for tool in request.tools

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from osaurus_nb import request as ask
 from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Warned
-from osaurus_nb.messages import Media, Message, Text, ToolCall, ToolResult
 from osaurus_nb.models import ModelCard
 from osaurus_nb.wire import _opaque
+from osaurus_nb.wire import _tools as tools
 from osaurus_nb.wire._codec import Encoded
+from osaurus_nb.wire.openai_chat import _strict, _turns
 
 #: The name under which the dialect keeps what only it understands.
 DIALECT = "openai"
-#: A card with this quirk takes `max_completion_tokens` and only default sampling (o-series, gpt-5 and later).
-REASONER = "reasoner"
+#: Cards with these quirks: see `models.Quirk`.
+REASONER: Final = "reasoner"
+ALWAYS_THINKS: Final = "always_thinks"
+TOOLS_ON_RESPONSES: Final = "tools_on_responses"
+TOOLS_UNTHINKING: Final = "tools_unthinking"
+FEW_KNOBS: Final = "few_knobs"
+PLAIN_SCHEMAS: Final = "plain_schemas"
+STRICT_KEYS: Final = "strict_keys"
+THINKING_SWITCH: Final = "thinking_switch"
 
 
 def endpoint(card: ModelCard) -> str:
@@ -35,21 +41,50 @@ def auth(key: str | None) -> dict[str, str]:
 def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     """The body to send, always streaming and with usage. Keys we do not know go along as they came."""
     _opaque.refuse_raw(request, "Chat Completions")
-    sampling, warnings = _sampling(request.sampling, card)
+    _refuse_tools(request, card)
+    messages, unsaid = _turns.encode(request.messages, card)
+    effort, adjusted = _effort(request, card)
+    sampling, cooled = _sampling(request.sampling, card, thinks=effort != "none")
+    offered, loosened = _tools(request, card)
     body: dict[str, Any] = {
         **_extra(request),
         "model": card.id,
-        "messages": [body for message in request.messages for body in _messages(message)],
+        "messages": messages,
         "stream": True,
         "stream_options": {"include_usage": True},
-        **_tools(request),
+        **offered,
         **sampling,
+        **_thinking(effort, card),
     }
     if request.response_format is not None:
         body["response_format"] = _response_format(request.response_format)
-    if request.reasoning_effort is not None:
-        body["reasoning_effort"] = request.reasoning_effort
-    return Encoded(body, (*warnings, *_opaque.dropped(request, DIALECT)))
+    body, unknown = _strict.fit(body, card) if STRICT_KEYS in card.quirks else (body, ())
+    lost = _opaque.dropped(request, DIALECT)
+    return Encoded(body, (*unsaid, *adjusted, *cooled, *loosened, *unknown, *lost))
+
+
+def _refuse_tools(request: ask.ChatRequest, card: ModelCard) -> None:
+    if request.tools and TOOLS_ON_RESPONSES in card.quirks:
+        said = f"'{card.name}' calls tools on Responses alone: give its provider the format 'openResponses'."
+        raise Unsupported(said, param="tools")
+
+
+def _effort(request: ask.ChatRequest, card: ModelCard) -> tuple[ask.Effort | None, tuple[Warned, ...]]:
+    """The effort that this model takes in this request."""
+    effort = request.reasoning_effort
+    if request.tools and TOOLS_UNTHINKING in card.quirks and effort != "none":
+        said = f"Here '{card.name}' calls tools only without thinking; on Responses ('openResponses') it does both."
+        return "none", (Warned("parameter_adjusted", said, "reasoning_effort"),)
+    if effort == "none" and ALWAYS_THINKS in card.quirks:
+        said = f"'{card.name}' always thinks; its least effort is 'low'."
+        return "low", (Warned("parameter_adjusted", said, "reasoning_effort"),)
+    return effort, ()
+
+
+def _thinking(effort: ask.Effort | None, card: ModelCard) -> dict[str, Any]:
+    if effort == "none" and THINKING_SWITCH in card.quirks:
+        return {"thinking": {"type": "disabled"}}
+    return {"reasoning_effort": effort} if effort is not None else {}
 
 
 def _extra(request: ask.ChatRequest) -> dict[str, Any]:
@@ -57,79 +92,26 @@ def _extra(request: ask.ChatRequest) -> dict[str, Any]:
     return {key: value for key, value in request.extra.items() if (key, value) != ("store", False)}
 
 
-def _messages(message: Message) -> Iterator[dict[str, Any]]:
-    if message.role == "tool":
-        for result in (part for part in message.parts if isinstance(part, ToolResult)):
-            yield {**message.extra, "role": "tool", "tool_call_id": result.call_id, "content": _result(result)}
-        return
-    body: dict[str, Any] = {**message.extra, "role": message.role, "content": _content(message)}
-    if message.name is not None:
-        body["name"] = message.name
-    if message.tool_calls:
-        body["tool_calls"] = [_call(call) for call in message.tool_calls]
-    yield body
-
-
-def _content(message: Message) -> str | list[dict[str, Any]] | None:
-    shown = [part for part in message.parts if isinstance(part, Text | Media)]
-    if not shown and message.tool_calls:
-        return None
-    if all(isinstance(part, Text) for part in shown):
-        return message.text
-    return [_part(part) for part in shown]
-
-
-def _part(part: Text | Media) -> dict[str, Any]:
-    match part:
-        case Text(text=text):
-            return {"type": "text", "text": text}
-        case Media(kind="image"):
-            image = {"url": _url(part)} | ({"detail": part.detail} if part.detail else {})
-            return {"type": "image_url", "image_url": image}
-        case Media(kind="audio", data=bytes() as data):
-            fmt = (part.media_type or "audio/wav").rpartition("/")[2]
-            return {"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": fmt}}
-        case Media(kind="document", data=bytes()):
-            named = {"filename": part.filename} if part.filename else {}
-            return {"type": "file", "file": {"file_data": _url(part)} | named}
-        case _:
-            raise Unsupported(f"Chat Completions cannot carry {part.kind} this way; send its bytes as another kind.")
-
-
-def _url(media: Media) -> str:
-    if media.data is None:
-        return media.url or ""
-    return f"data:{media.media_type or 'application/octet-stream'};base64,{base64.b64encode(media.data).decode()}"
-
-
-def _result(result: ToolResult) -> str | list[dict[str, Any]]:
-    if all(isinstance(part, Text) for part in result.parts):
-        return result.text
-    return [_part(part) for part in result.parts]
-
-
-def _call(call: ToolCall) -> dict[str, Any]:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-
-
-def _tools(request: ask.ChatRequest) -> dict[str, Any]:
+def _tools(request: ask.ChatRequest, card: ModelCard) -> tuple[dict[str, Any], tuple[Warned, ...]]:
     body: dict[str, Any] = {}
-    if request.tools:
-        body["tools"] = [{"type": "function", "function": _function(tool)} for tool in request.tools]
+    made = [_function(tool, card) for tool in request.tools]
+    if made:
+        body["tools"] = [{"type": "function", "function": function} for function, _ in made]
     if request.tool_choice is not None:
         body["tool_choice"] = _tool_choice(request.tool_choice)
     if request.parallel_tool_calls is not None:
         body["parallel_tool_calls"] = request.parallel_tool_calls
-    return body
+    return body, tuple(tools.told([keyword for _, lost in made for keyword in lost], f"'{card.name}'"))
 
 
-def _function(tool: ask.Tool) -> dict[str, Any]:
-    body: dict[str, Any] = {"name": tool.name, "parameters": dict(tool.parameters)}
+def _function(tool: ask.Tool, card: ModelCard) -> tuple[dict[str, Any], tuple[str, ...]]:
+    schema, lost = tools.plain(tool) if PLAIN_SCHEMAS in card.quirks else (tools.written(tool), ())
+    body: dict[str, Any] = {"name": tool.name, "parameters": schema}
     if tool.description:
         body["description"] = tool.description
     if tool.strict is not None:
         body["strict"] = tool.strict
-    return body
+    return body, lost
 
 
 def _tool_choice(choice: ask.ToolChoice) -> str | dict[str, Any]:
@@ -148,10 +130,12 @@ def _response_format(spec: ask.ResponseFormat) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {key: value for key, value in fields.items() if value is not None}}
 
 
+#: What a reasoner takes only by its default, and what few know beside the sampling of the first vendor.
 DEFAULT_ONLY = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs")
+KNOBS = ("top_k", "min_p", "repetition_penalty")
 
 
-def _sampling(sampling: ask.Sampling, card: ModelCard) -> tuple[dict[str, Any], tuple[Warned, ...]]:
+def _sampling(sampling: ask.Sampling, card: ModelCard, *, thinks: bool) -> tuple[dict[str, Any], tuple[Warned, ...]]:
     reasoner = REASONER in card.quirks
     fields = {
         "max_completion_tokens" if reasoner else "max_tokens": sampling.max_output_tokens,
@@ -170,8 +154,7 @@ def _sampling(sampling: ask.Sampling, card: ModelCard) -> tuple[dict[str, Any], 
         "n": sampling.n if sampling.n > 1 else None,
     }
     body = {key: value for key, value in fields.items() if value is not None}
-    dropped = [key for key in DEFAULT_ONLY if reasoner and key in body]
-    warnings = tuple(
-        Warned("parameter_dropped", f"'{card.name}' takes only the default for '{key}'.", key) for key in dropped
-    )
-    return {key: value for key, value in body.items() if key not in dropped}, warnings
+    refused = {key: f"'{card.name}' has no" for key in KNOBS if FEW_KNOBS in card.quirks}
+    refused |= {key: f"'{card.name}' takes only the default for" for key in DEFAULT_ONLY if reasoner and thinks}
+    warnings = [Warned("parameter_dropped", f"{why} '{key}'.", key) for key, why in refused.items() if key in body]
+    return {key: value for key, value in body.items() if key not in refused}, tuple(warnings)

@@ -10,10 +10,22 @@ from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.wire import _relay
 from osaurus_nb.wire._codec import Carried, Encoded
 from osaurus_nb.wire._payloads import Frame
+from osaurus_nb.wire.openai_chat import _turns, outbound
 from osaurus_nb.wire.openai_chat.decode import event_decoder
-from osaurus_nb.wire.openai_chat.outbound import DEFAULT_ONLY, REASONER
 
-_TOUCHED = {REASONER: ("max_tokens", *DEFAULT_ONLY)}
+_TOUCHED: _relay.Touched = {
+    outbound.REASONER: ("max_tokens", *outbound.DEFAULT_ONLY),
+    outbound.FEW_KNOBS: outbound.KNOBS,
+    outbound.ALWAYS_THINKS: ("reasoning_effort",),
+    outbound.THINKING_SWITCH: ("reasoning_effort",),
+    outbound.TOOLS_ON_RESPONSES: ("tools",),
+    outbound.TOOLS_UNTHINKING: ("tools",),
+    outbound.PLAIN_SCHEMAS: (),
+    outbound.STRICT_KEYS: None,
+    _turns.SHORT_IDS: None,
+    _turns.ECHO_REASONING: None,
+    _turns.THINK_TAGS: None,
+}
 
 
 def read_head(body: bytes) -> _relay.Head | None:

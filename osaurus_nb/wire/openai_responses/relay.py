@@ -8,7 +8,15 @@ from osaurus_nb.models import ModelCard
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.wire import _relay
 from osaurus_nb.wire._codec import Carried, Encoded
+from osaurus_nb.wire.openai_responses import outbound
 from osaurus_nb.wire.openai_responses.decode import event_decoder
+
+_TOUCHED: _relay.Touched = {
+    outbound.REASONER: ("temperature", "top_p", "top_logprobs"),
+    outbound.FEW_KNOBS: ("top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty"),
+    outbound.ALWAYS_THINKS: ("reasoning",),
+    outbound.PLAIN_SCHEMAS: (),
+}
 
 
 def read_head(body: bytes) -> _relay.Head | None:
@@ -29,7 +37,7 @@ def _refers(items: Any) -> bool:
 
 def relay(sent: Sent, request: ChatRequest, card: ModelCard) -> Carried | None:
     """The body with the model's name as the provider spells it."""
-    body = _relay.unchanged(sent, card, {})
+    body = _relay.unchanged(sent, card, _TOUCHED)
     if body is None:
         return None
     body["model"] = card.id

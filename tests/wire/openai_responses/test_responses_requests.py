@@ -304,19 +304,20 @@ def test_a_provider_is_asked_to_store_nothing() -> None:
     ],
 )
 def test_a_knob_that_is_not_carried_is_told(sampling: ask.Sampling, params: list[str]) -> None:
-    """What Responses has no words for is left out with a warning that names it."""
-    encoded = responses.encode_request(ask.ChatRequest("m", (), sampling=sampling), CARD)
+    """What the vendor's Responses has no words for is left out with a warning that names it."""
+    card = ModelCard("gpt-4o", "openai", quirks=frozenset({"few_knobs"}))
+
+    encoded = responses.encode_request(ask.ChatRequest("m", (), sampling=sampling), card)
 
     assert [warning.param for warning in encoded.warnings] == params
     assert not encoded.body.keys() & set(params)
 
 
 def test_open_responses_has_penalties() -> None:
-    """A provider of the open variant gets them."""
-    card = ModelCard("m", "lab", quirks=frozenset({"open_responses"}))
+    """Whoever else speaks Responses gets them."""
     request = ask.ChatRequest("m", (), sampling=ask.Sampling(presence_penalty=0.5))
 
-    assert sent(request, card)["presence_penalty"] == 0.5
+    assert sent(request)["presence_penalty"] == 0.5
 
 
 def test_a_reasoner_takes_no_tuning_and_gives_its_thoughts() -> None:
