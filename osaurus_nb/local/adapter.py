@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from osaurus_nb.config.paths import Paths
+from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import TooSlow, Unsupported, WorkerDied
 from osaurus_nb.events import Event
@@ -18,6 +19,7 @@ from osaurus_nb.local.library import Library, LocalModel
 from osaurus_nb.local.profiles import ENCODING, capabilities
 from osaurus_nb.local.protocol import Health
 from osaurus_nb.local.pull import MINILM
+from osaurus_nb.local.questions import subject
 from osaurus_nb.local.supervisor import Supervisor, WorkerSettings
 from osaurus_nb.local.templates import to_template
 from osaurus_nb.models import LOCAL, ModelCard, TokenCount
@@ -90,6 +92,12 @@ class LocalAdapter:
             raise Unsupported(words, param="model")
         found = await self._ask(model, timeouts, lambda connection: connection.embed(request))
         return replace(found, vectors=tuple(list(vector) for vector in found.vectors))
+
+    async def decide(self, request: DecisionRequest, card: ModelCard, timeouts: Timeouts) -> Decisions:
+        """A probability for each option of each question, read off the model. The order of questions is no matter."""
+        subject(request)  # what cannot be asked is refused here, before a model is loaded
+        model = _talking(await self._find(card.id))
+        return await self._ask(model, timeouts, lambda connection: connection.decide(request))
 
     async def _ask(
         self, model: LocalModel, timeouts: Timeouts, question: Callable[[Connection], Awaitable[_Answer]]

@@ -10,14 +10,13 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator
 
-from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Event, Finished, FinishReason, Started, TokenLogprob, UsageReported
 from osaurus_nb.local.answer import AnswerWriter
 from osaurus_nb.local.loading import Loaded
 from osaurus_nb.local.prompt import DEFAULT_MAX_TOKENS, Prompt, read
 from osaurus_nb.local.prompt_cache import Prefix, PromptCache
 from osaurus_nb.local.sampling import fill, make_processors, make_sampler
-from osaurus_nb.local.work import Key, Parcel, Request
+from osaurus_nb.local.work import Key, Parcel
 from osaurus_nb.models import LOCAL, Usage
 from osaurus_nb.request import ChatRequest, Sampling
 
@@ -71,21 +70,15 @@ class Batch:
         """Sequences under way."""
         return len(self._choices)
 
-    @property
-    def cache_bytes(self) -> int:
-        return self.prompts.nbytes
-
-    def room_for(self, request: Request) -> bool:
+    def room_for(self, request: ChatRequest) -> bool:
         """Is a place free, and memory for the longest answer that it may get? A lone request is always let in."""
-        if not self._choices or not isinstance(request, ChatRequest):
+        if not self._choices:
             return True
         reserved = sum(job.reserved for job in self._jobs.values()) + self._longest(request)
         return self.running + request.sampling.n <= self._slots and reserved <= (self._kv_tokens or reserved)
 
-    def admit(self, key: Key, request: Request) -> tuple[Event, ...]:
+    def admit(self, key: Key, request: ChatRequest) -> tuple[Event, ...]:
         """Take a request in; its first events. Raises OsaurusError for one that cannot be served."""
-        if not isinstance(request, ChatRequest):
-            raise Unsupported(f"{self._loaded.name!r} makes no embeddings.", param="model")
         prompt = read(request, self._loaded)
         sampling = fill(request.sampling, self._loaded.defaults)
         prefix = self.prompts.longest(prompt.tokens)

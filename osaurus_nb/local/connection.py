@@ -17,6 +17,7 @@ from functools import partial
 from itertools import count
 from typing import TypeVar
 
+from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import OsaurusError, WorkerDied
 from osaurus_nb.events import Event, Finished
@@ -26,6 +27,7 @@ from osaurus_nb.local.protocol import (
     AskHealth,
     Cancel,
     Count,
+    Decide,
     Embed,
     Farewell,
     Fault,
@@ -130,6 +132,10 @@ class Connection:
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """The worker's vectors. Leaving early stops the work before its next texts."""
         return await self._ask(partial(Embed, request=request), Embeddings)
+
+    async def decide(self, request: DecisionRequest) -> Decisions:
+        """The worker's verdicts. Leaving early stops the work before its next piece of a prompt."""
+        return await self._ask(partial(Decide, request=request), Decisions)
 
     async def _ask(self, frame: Callable[[int], FromClient], kind: type[_Answer]) -> _Answer:
         with self._asking(frame) as inbox:

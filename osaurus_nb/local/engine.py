@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 from osaurus_nb.errors import OsaurusError, RateLimited, Unsupported
 from osaurus_nb.local import prompt
-from osaurus_nb.local.batch import Batch
 from osaurus_nb.local.encoder import Encoder
 from osaurus_nb.local.loading import Loaded
+from osaurus_nb.local.talking import Talking
 from osaurus_nb.local.vectors import Vectors
 from osaurus_nb.local.work import Key, Parcel, Request, Work
 from osaurus_nb.models import LOCAL, TokenCount
@@ -178,4 +178,4 @@ class Engine:
 def _begin(loaded: Model, limits: Limits) -> Work:
     if isinstance(loaded, Encoder):
         return Vectors(loaded, limits.slots)
-    return Batch(loaded, slots=limits.slots, cache_bytes=limits.cache_bytes, kv_tokens=limits.kv_tokens)
+    return Talking(loaded, slots=limits.slots, cache_bytes=limits.cache_bytes, kv_tokens=limits.kv_tokens)

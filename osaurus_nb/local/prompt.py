@@ -18,7 +18,7 @@ from osaurus_nb.request import ChatRequest
 from osaurus_nb.wire._opaque import dropped
 
 #: Settings that change nothing in an answer.
-_HARMLESS = frozenset({"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"})
+HARMLESS = frozenset({"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"})
 #: For callers who name no limit.
 DEFAULT_MAX_TOKENS = 4096
 
@@ -36,7 +36,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Text:
+class Rendered:
     """A prompt in words and in tokens, and the tools that it tells of."""
 
     words: str
@@ -46,7 +46,7 @@ class _Text:
 
 def read(request: ChatRequest, loaded: Loaded) -> Prompt:
     """The prompt of `request`. Raises RequestError, Unsupported or ContextTooLong."""
-    text = _render(request, loaded)
+    text = render(request, loaded)
     tokens = text.tokens
     left = loaded.context - len(tokens)
     if left < 1:
@@ -68,7 +68,7 @@ def read(request: ChatRequest, loaded: Loaded) -> Prompt:
 
 def count(request: ChatRequest, loaded: Loaded) -> TokenCount:
     """How many tokens the prompt of `request` has, whether they fit or not. Safe on any thread."""
-    return TokenCount(len(_render(request, loaded).tokens))
+    return TokenCount(len(render(request, loaded).tokens))
 
 
 def is_raw(request: ChatRequest) -> bool:
@@ -90,14 +90,15 @@ def _refuse_unserved(request: ChatRequest, loaded: Loaded) -> None:
         raise Unsupported("Local models cannot yet be forced to call a tool.", param="tool_choice")
 
 
-def _render(request: ChatRequest, loaded: Loaded) -> _Text:
+def render(request: ChatRequest, loaded: Loaded, *, answering: bool = False) -> Rendered:
+    """The words and tokens of a prompt. `answering` closes thoughts that the template has opened."""
     _refuse_unserved(request, loaded)
     # Tokenizers and templates are made for one thread at a time; counting comes from another than the engine's.
     with loaded.reading:
-        return _render_raw(request, loaded) if is_raw(request) else _render_chat(request, loaded)
+        return _render_raw(request, loaded) if is_raw(request) else _render_chat(request, loaded, answering)
 
 
-def _render_raw(request: ChatRequest, loaded: Loaded) -> _Text:
+def _render_raw(request: ChatRequest, loaded: Loaded) -> Rendered:
     """The text of the one message, with the special tokens that this tokenizer puts around any text."""
     if len(request.messages) != 1 or request.messages[0].role != "user":
         raise RequestError("A raw prompt is exactly one message of the user.", param="messages")
@@ -112,10 +113,10 @@ def _render_raw(request: ChatRequest, loaded: Loaded) -> _Text:
         if (begin := loaded.tokenizer.bos_token_id) is None:
             raise RequestError("The prompt is empty, and this model has no token to begin with.", param="prompt")
         tokens = [begin]
-    return _Text(turn["content"], tokens, [])
+    return Rendered(turn["content"], tokens, [])
 
 
-def _render_chat(request: ChatRequest, loaded: Loaded) -> _Text:
+def _render_chat(request: ChatRequest, loaded: Loaded, answering: bool) -> Rendered:
     tools = tools_to_template(request.tools) if request.tool_choice != "none" else []
     if not loaded.tokenizer.has_chat_template:
         raise Unsupported(f"{loaded.name!r} has no chat template: it is not made for chats.", param="messages")
@@ -127,10 +128,12 @@ def _render_chat(request: ChatRequest, loaded: Loaded) -> _Text:
         options["enable_thinking"] = request.reasoning_effort != "none"
     try:
         text: str = loaded.tokenizer.apply_chat_template(chat, tools=tools or None, tokenize=False, **options)
+        if answering and _state(text, loaded) == "reasoning":
+            text += f"{loaded.marks.think_end}\n\n"
         tokens: list[int] = loaded.tokenizer.encode(text, add_special_tokens=False)
     except (jinja2.TemplateError, ValueError, TypeError, KeyError) as fault:
         raise RequestError(_complaint(fault, loaded), param="messages") from None
-    return _Text(text, tokens, tools)
+    return Rendered(text, tokens, tools)
 
 
 def _complaint(fault: Exception, loaded: Loaded) -> str:
@@ -146,7 +149,7 @@ def _state(text: str, loaded: Loaded) -> State:
     return "reasoning" if start and end and text.rfind(start) > text.rfind(end) else "text"
 
 
-def _marks(request: ChatRequest, loaded: Loaded, text: _Text) -> Marks:
+def _marks(request: ChatRequest, loaded: Loaded, text: Rendered) -> Marks:
     """Where thoughts, calls and the answer end. A raw prompt is carried on as text and nothing else."""
     stops = request.sampling.stop
     if is_raw(request):
@@ -163,6 +166,6 @@ def _warnings(request: ChatRequest, loaded: Loaded, left: int) -> list[Warned]:
     thinks = loaded.marks.think_start and not is_raw(request)
     if request.reasoning_effort not in (None, "none") and not thinks:
         warnings.append(Warned("ignored", f"{loaded.name!r} does not think apart.", "reasoning_effort"))
-    for name in sorted(request.extra.keys() - _HARMLESS):
+    for name in sorted(request.extra.keys() - HARMLESS):
         warnings.append(Warned("ignored", "Local models do not know this setting.", name))
     return [*warnings, *dropped(request, LOCAL)]

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from osaurus_nb import embeddings, errors, events, messages, models, request
+from osaurus_nb import decisions, embeddings, errors, events, messages, models, request
 
 #: Raised with every change of the frames: workers and clients of different versions never meet.
-VERSION = 4
+VERSION = 5
 #: Longer than any prompt that a window can hold; a longer frame is a broken peer.
 LONGEST_FRAME = 64 << 20
 
@@ -26,7 +26,7 @@ _LENGTH = struct.Struct(">I")
 
 
 #: What a question that is answered in one piece may be answered with.
-Value = models.TokenCount | embeddings.Embeddings
+Value = models.TokenCount | embeddings.Embeddings | decisions.Decisions
 
 
 class ProtocolError(ValueError):
@@ -53,6 +53,12 @@ class Generate:
 class Embed:
     id: int
     request: embeddings.EmbeddingRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    id: int
+    request: decisions.DecisionRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +147,12 @@ class Farewell:
     """The worker is leaving of its own will: what it has not begun may be asked of its successor."""
 
 
-FromClient = Hello | Generate | Embed | Count | Cancel | AskHealth | Shutdown
+FromClient = Hello | Generate | Embed | Decide | Count | Cancel | AskHealth | Shutdown
 FromWorker = Welcome | Streamed | Answered | Fault | Health | Farewell
 Frame = FromClient | FromWorker
 
 _FRAMES = (
-    *(Hello, Generate, Embed, Count, Cancel, AskHealth, Shutdown),
+    *(Hello, Generate, Embed, Decide, Count, Cancel, AskHealth, Shutdown),
     *(Welcome, Streamed, Answered, Fault, Health, Farewell),
 )
 _CLASSES: dict[str, type[Any]] = {
@@ -156,7 +162,8 @@ _CLASSES: dict[str, type[Any]] = {
         *(messages.Message, messages.Text, messages.Reasoning, messages.ToolCall, messages.ToolResult),
         *(request.ChatRequest, request.Tool, request.NamedTool, request.ResponseFormat, request.Sampling),
         *(request.RouteOptions, request.Delivery, models.Usage, models.TokenCount),
-        *(embeddings.EmbeddingRequest, embeddings.Embeddings),
+        *(embeddings.EmbeddingRequest, embeddings.Embeddings, decisions.DecisionRequest, decisions.Decisions),
+        *(decisions.Verdict, decisions.Predicate, decisions.Choice, decisions.Score, decisions.Option),
         *(events.Started, events.TextDelta, events.ReasoningDelta, events.ToolCallStarted, events.ToolCallDelta),
         *(events.PartEnded, events.UsageReported, events.Warned, events.Finished, events.TokenLogprob),
     )

@@ -22,6 +22,7 @@ from osaurus_nb.local.protocol import (
     AskHealth,
     Cancel,
     Count,
+    Decide,
     Embed,
     Farewell,
     Frame,
@@ -163,7 +164,7 @@ class Door:
         assert self._machine is not None
         for frame in frames:
             match frame:
-                case Generate() | Embed():
+                case Generate() | Embed() | Decide():
                     self._begin(peer, frame)
                 case Count():
                     self._count(peer, frame)
@@ -178,7 +179,7 @@ class Door:
                 case _:
                     raise ProtocolError("a frame that only workers send")
 
-    def _begin(self, peer: Peer, frame: Generate | Embed) -> None:
+    def _begin(self, peer: Peer, frame: Generate | Embed | Decide) -> None:
         assert self._machine is not None
         try:
             self._machine.submit((peer, frame.id), frame.request)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Protocol
 
+from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import Event
 from osaurus_nb.request import ChatRequest
 
 Key = Hashable
-Request = ChatRequest | EmbeddingRequest
+Request = ChatRequest | EmbeddingRequest | DecisionRequest
 #: Something for one request: events, an answer in one piece, or the error that it ends in.
-Content = tuple[Event, ...] | Embeddings | OsaurusError
+Content = tuple[Event, ...] | Embeddings | Decisions | OsaurusError
 Parcel = tuple[Key, Content]
 
 

@@ -7,6 +7,7 @@ from array import array
 
 import pytest
 
+from osaurus_nb.decisions import Choice, DecisionRequest, Decisions, Option, Predicate, Score, Verdict
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import ContextTooLong, OsaurusError, RateLimited, RequestError, WorkerDied
 from osaurus_nb.events import Finished, Started, TextDelta, TokenLogprob, UsageReported, Warned
@@ -15,6 +16,7 @@ from osaurus_nb.local.protocol import (
     AskHealth,
     Cancel,
     Count,
+    Decide,
     Embed,
     Farewell,
     Frame,
@@ -47,10 +49,16 @@ REQUEST = ChatRequest(
     sampling=Sampling(temperature=0.5, stop=("a", "b"), logit_bias={"1": -2.0}, seed=1 << 62),
     extra={"k": [1, {"$": 2}]},
 )
+QUESTIONS = (
+    Predicate("p", "so?", "if so"),
+    Choice("c", "which?", (Option("a", "an a"), Option(True))),
+    Score("s", "how much?", (Option("low"), Option("high"))),
+)
 FRAMES: list[Frame] = [
     Hello("secret"),
     Generate(7, REQUEST),
     Count(8, REQUEST),
+    Decide(10, DecisionRequest("m", (Text("s"),), QUESTIONS)),
     Embed(9, EmbeddingRequest("m", ("a", "b"), 2, {"user": "u"})),
     Cancel(7),
     AskHealth(),
@@ -59,6 +67,7 @@ FRAMES: list[Frame] = [
     Streamed(7, (Started("local", "m"), TextDelta("hé", 1, 2, (TokenLogprob("h", -0.5, (("x", -1.0),)),)))),
     Streamed(7, (UsageReported(Usage(1, 2, 3)), Finished("stop", 0, "a"))),
     Answered(8, TokenCount(12)),
+    Answered(10, Decisions("local", "m", (Verdict(QUESTIONS[0], (0.25, 0.75)),), Usage(3))),
     Answered(9, Embeddings("local", "m", (array("f", [0.1, -2.0]), array("f")), Usage(4), (Warned("w", "x"),))),
     fault_of(7, ContextTooLong("too long", param="messages")),
     Health(1, "m", "cpu", True, "r", 1.0, 0.0, 0, 0, 0, 5, 6),
