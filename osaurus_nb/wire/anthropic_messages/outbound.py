@@ -9,7 +9,7 @@ from osaurus_nb import request as ask
 from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Warned
 from osaurus_nb.models import ModelCard
-from osaurus_nb.wire import _opaque
+from osaurus_nb.wire import _opaque, _openai_keys
 from osaurus_nb.wire import _tools as tools
 from osaurus_nb.wire._codec import Encoded
 from osaurus_nb.wire.anthropic_messages import _schemas, _thinking, _turns
@@ -95,19 +95,29 @@ def _state(request: ask.ChatRequest) -> dict[str, Any]:
 
 #: Keys that OpenAI's dialect knows and this API refuses: what they ask for is only tuning.
 _STRANGE = frozenset(
-    {"user", "store", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "verbosity", "stream_options"}
+    {
+        "user",
+        "store",
+        "prediction",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "verbosity",
+        "stream_options",
+    }
 )
 
 
 def _extra(extra: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Warned, ...]]:
     """The keys that nobody knows go along; those that are known to be refused do not."""
+    _openai_keys.refuse(extra, "Anthropic")
     strange = {key for key in extra if key in _STRANGE or (key in _FITS and not _FITS[key](extra[key]))}
     warnings = tuple(
         Warned("parameter_dropped", f"Anthropic has no '{key}' of this kind.", key)
         for key in sorted(strange)
         if extra[key] is not None
     )
-    return {key: value for key, value in extra.items() if key not in strange}, warnings
+    return {key: value for key, value in _openai_keys.without_features(extra).items() if key not in strange}, warnings
 
 
 def _is_metadata(value: Any) -> bool:

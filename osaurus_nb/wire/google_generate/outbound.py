@@ -56,7 +56,7 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
         **_tool_config(request, state),
         **({"generationConfig": config} if config else {}),
     }
-    told = (*_one_call_only(request), *_openai_keys.dropped(request.extra, "Google"))
+    told = (*_unheld(request), *_openai_keys.dropped(request.extra, "Google"))
     return Encoded(body, (*moved, *loosened, *tuned, *told, *_opaque.dropped(request, NAME)))
 
 
@@ -90,7 +90,10 @@ def _tool(tool: ask.Tool, *, subset: bool) -> tuple[dict[str, Any], tuple[str, .
     return {**body, "parameters": parameters}, lost
 
 
-def _one_call_only(request: ask.ChatRequest) -> Iterator[Warned]:
+def _unheld(request: ask.ChatRequest) -> Iterator[Warned]:
+    """What this dialect cannot hold a model to."""
+    if any(tool.strict for tool in request.tools):
+        yield Warned("parameter_dropped", "Google does not hold single tools to their schemas.", "tools.strict")
     if request.parallel_tool_calls is False:
         yield Warned("parameter_dropped", "Google may call several tools at once.", "parallel_tool_calls")
 

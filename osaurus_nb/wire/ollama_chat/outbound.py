@@ -184,6 +184,8 @@ def _told(request: ask.ChatRequest) -> Iterator[Warned]:
         lost.append("logit_bias")
     if request.parallel_tool_calls is False:
         lost.append("parallel_tool_calls")
+    if any(tool.strict for tool in request.tools):
+        lost.append("tools.strict")
     if any(message.name is not None and message.role != "tool" for message in request.messages):
         lost.append("messages.name")
     parts = [part for message in request.messages for part in message.parts]

@@ -30,7 +30,11 @@ def encode(messages: Sequence[Message], card: ModelCard) -> tuple[list[Body], tu
     bodies = [body for message in messages for body in _bodies(message, card)]
     lost = any(_thoughts(message) and not _keeps(message, card) for message in messages)
     said = f"Thinking was left out: '{card.name}' takes none back."
-    return bodies, (Warned("reasoning_dropped", said),) if lost else ()
+    told = [Warned("reasoning_dropped", said)] if lost else []
+    if any(isinstance(part, ToolResult) and part.is_error for message in messages for part in message.parts):
+        said = "Chat Completions has no mark for a tool's error; its text says it."
+        told.append(Warned("parameter_dropped", said, "messages.is_error"))
+    return bodies, tuple(told)
 
 
 def short(id: str) -> str:

@@ -10,6 +10,7 @@ from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Warned
 from osaurus_nb.messages import Message
 from osaurus_nb.models import ModelCard
+from osaurus_nb.wire import _openai_keys
 from osaurus_nb.wire import _tools as tools
 from osaurus_nb.wire._codec import Encoded
 from osaurus_nb.wire._opaque import AS_SENT, dropped, own, refuse_raw
@@ -25,8 +26,6 @@ FEW_KNOBS: Final = "few_knobs"
 PLAIN_SCHEMAS: Final = "plain_schemas"
 
 _ENCRYPTED = "reasoning.encrypted_content"
-#: Features of Chat Completions that have no place here.
-_CHAT_FEATURES = ("audio", "functions", "function_call", "web_search_options")
 _CHAT_KNOBS = ("prediction",)
 
 
@@ -60,14 +59,11 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
 
 
 def _extra(extra: Mapping[str, Any]) -> tuple[dict[str, Any], list[Warned]]:
-    for name in _CHAT_FEATURES:
-        if extra.get(name):
-            raise Unsupported(f"'{name}' belongs to Chat Completions; Responses cannot carry it.", param=name)
-    if extra.get("modalities") not in (None, ["text"]):
-        raise Unsupported("Responses answers in text alone.", param="modalities")
-    known = (*_CHAT_FEATURES, *_CHAT_KNOBS, "modalities", "verbosity", "reasoning", "include")
+    _openai_keys.refuse(extra, "Responses")
+    known = (*_CHAT_KNOBS, "verbosity", "reasoning", "include")
     warnings = [_dropped(name, "Responses does not know") for name in _CHAT_KNOBS if extra.get(name)]
-    return {key: value for key, value in extra.items() if key not in known}, warnings
+    kept = _openai_keys.without_features(extra)
+    return {key: value for key, value in kept.items() if key not in known}, warnings
 
 
 def _instructions(messages: tuple[Message, ...]) -> tuple[dict[str, Any], tuple[Message, ...]]:
