@@ -23,8 +23,9 @@ from osaurus_nb.providers.deciding import OwnEndpoint
 from osaurus_nb.providers.exchange import Refusal, exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor, status_error
 from osaurus_nb.request import ChatRequest, Sent
-from osaurus_nb.wire import Carried, Encoded, WireFormat, embeddings
+from osaurus_nb.wire import Carried, Cutting, Encoded, WireFormat, embeddings
 from osaurus_nb.wire._counting import CountFormat
+from osaurus_nb.wire.body import content
 
 #: Seconds within which a provider must have listed its models.
 LIST_TIMEOUT = 30.0
@@ -77,7 +78,8 @@ class RemoteAdapter:
             yield warning
         key = self._key(card)
         call = self._call(encoded, encoded.path or self._codec.endpoint(card), key, attempt.timeouts)
-        answer = exchange(self._door, call, carried.decoder, self._refusal(key, card), who=(self.provider, card.id))
+        decoder = Cutting(carried.decoder, encoded.cut) if encoded.cut else carried.decoder
+        answer = exchange(self._door, call, decoder, self._refusal(key, card), who=(self.provider, card.id))
         async with aclosing(answer) as events:
             async for event in events:
                 yield event
@@ -154,7 +156,7 @@ class RemoteAdapter:
         return Call(
             self.settings.url + path,
             headers=headers,
-            content=encoded.content(),
+            content=content(encoded.body),
             connect=timeouts.connect,
             read=self.settings.timeout,
             guard=_TYPED,

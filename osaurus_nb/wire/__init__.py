@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import cast
 
 from osaurus_nb.wire._codec import Carried, Encoded, EventDecoder, EventEncoder, WireFormat
+from osaurus_nb.wire._stops import Cutting
 
 #: The module of each dialect, by the name that provider settings use.
 FORMATS: Mapping[str, str] = MappingProxyType(
@@ -30,4 +31,4 @@ def load(name: str) -> WireFormat:
     return cast(WireFormat, import_module(FORMATS[name]))  # a module satisfies it by its functions
 
 
-__all__ = ["FORMATS", "Carried", "Encoded", "EventDecoder", "EventEncoder", "WireFormat", "load"]
+__all__ = ["FORMATS", "Carried", "Cutting", "Encoded", "EventDecoder", "EventEncoder", "WireFormat", "load"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-
-from pydantic_core import PydanticSerializationError, to_json
 
 from osaurus_nb.events import Answer, Event, Warned
 from osaurus_nb.models import ModelCard
@@ -26,13 +23,8 @@ class Encoded:
     warnings: tuple[Warned, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
     path: str | None = None
-
-    def content(self) -> bytes:
-        """The body as it goes out."""
-        try:
-            return to_json(self.body)
-        except PydanticSerializationError:  # half a surrogate pair has no UTF-8, but an escape
-            return json.dumps(self.body, separators=(",", ":")).encode()
+    #: Stop sequences that the dialect has no word for; whoever reads the answer cuts it there.
+    cut: tuple[str, ...] = ()
 
 
 class EventEncoder(Protocol):

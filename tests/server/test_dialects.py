@@ -145,6 +145,19 @@ def test_a_provider_of_any_dialect_can_be_asked(server, adapter, tmp_path, forma
     assert called.tool_calls[0].arguments.replace(" ", "") == '{"city":"Paris"}'
 
 
+def test_a_provider_without_stop_sequences_is_cut_short_here(server, adapter, tmp_path):
+    """Responses has no word for them: the answer ends where the caller wanted, and the provider is hung up on."""
+    adapter._scripts["good"] = [[TextDelta("Hello th"), 0.01, TextDelta("ere, and on"), 30, Finished("stop")]]
+    ProviderFile(Paths(tmp_path)).add("peer", f"{server.url}/v1", format="openResponses", key_env="PEER_KEY")
+    sources = ConfiguredSources(Settings(Paths(tmp_path)), {"PEER_KEY": server.key})
+    with Client(model="peer/good", backend=Runtime(sources)) as client:
+        reply = client.chat("Say hello.", stop="there")
+
+    assert reply.text == "Hello "
+    assert reply.finish_reason == "stop"
+    assert not reply.warnings
+
+
 def test_gemini_answers_whole_and_streamed(server):
     """generateContent and its stream answer at both of the vendor's versions, the key in a header or in the address."""
     body = {"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}

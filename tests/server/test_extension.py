@@ -19,7 +19,7 @@ from openai import OpenAI
 from osaurus_nb.gateway.keys import KeyRing
 from osaurus_nb_server.kernel_access import KernelAccess, reachable_url
 
-HEAVY = {"pydantic", "httpx2", "mlx", "mlx_lm", "numpy", "openai", "IPython", "osaurus_nb.assembly", "osaurus_nb.wire"}
+HEAVY = {"pydantic", "httpx2", "mlx", "mlx_lm", "numpy", "openai", "IPython", "osaurus_nb.assembly", "pydantic_core"}
 
 PROBE = """
 import json, sys

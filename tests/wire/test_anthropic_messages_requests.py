@@ -59,7 +59,7 @@ def test_null_means_absent() -> None:
     """A null is read as if the key were missing."""
     nulls = dict.fromkeys(["system", "tools", "tool_choice", "thinking", "metadata", "temperature", "stream"])
 
-    assert anthropic.decode_request(body(**nulls), version=NEW) == anthropic.decode_request(body())
+    assert anthropic.decode_request(body(**nulls), version=NEW) == anthropic.decode_request(body(), version=NEW)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,8 @@ def encode_request(request: ask.ChatRequest, card: ModelCard) -> Encoded:
     }
     if text := _text(request):
         body["text"] = text
-    return Encoded(body, (*left_out, *adjusted, *tuned, *loosened, *sent.warnings, *dropped(request, DIALECT)))
+    warnings = (*left_out, *adjusted, *tuned, *loosened, *sent.warnings, *dropped(request, DIALECT))
+    return Encoded(body, warnings, cut=request.sampling.stop)
 
 
 def _extra(extra: Mapping[str, Any]) -> tuple[dict[str, Any], list[Warned]]:
@@ -150,7 +151,6 @@ def _sampling(sampling: ask.Sampling, card: ModelCard, *, thinks: bool) -> tuple
     refused = {
         "top_k": sampling.top_k,
         "min_p": sampling.min_p,
-        "stop": sampling.stop or None,
         "seed": sampling.seed,
         "repetition_penalty": sampling.repetition_penalty,
         "logit_bias": sampling.logit_bias,

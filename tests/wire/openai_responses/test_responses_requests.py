@@ -298,7 +298,7 @@ def test_a_provider_is_asked_to_store_nothing() -> None:
 @pytest.mark.parametrize(
     ("sampling", "params"),
     [
-        (ask.Sampling(seed=1, top_k=2, stop=("x",)), ["top_k", "stop", "seed"]),
+        (ask.Sampling(seed=1, top_k=2), ["top_k", "seed"]),
         (ask.Sampling(presence_penalty=0.5, logit_bias={"1": 1.0}), ["logit_bias", "presence_penalty"]),
         (ask.Sampling(temperature=0.5, max_output_tokens=20), []),
     ],
