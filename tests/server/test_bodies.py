@@ -40,11 +40,20 @@ def test_a_malformed_body_is_a_400_that_names_the_field(server, body, param):
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
 def test_another_content_type_is_a_415(server, kind):
-    """A form of some page cannot ask a model."""
-    answer = server.ask("POST", PATH, body=b"{}", headers={"Content-Type": kind})
+    """A form of some page cannot ask a model by somebody's login."""
+    answer = server.ask("POST", PATH, body=b"{}", headers={"Content-Type": kind}, key=server.token)
 
     assert answer.status == 415
     assert answer.json["error"]["code"] == "unsupported_media_type"
+
+
+def test_whoever_has_a_key_of_ours_may_forget_the_content_type(server):
+    """`curl -d '{…}'` says that it sends a form; with a key it is no page that asks."""
+    body = b'{"model": "good", "messages": [{"role": "user", "content": "Hi"}]}'
+
+    answer = server.ask("POST", PATH, body=body, headers={"Content-Type": "application/x-www-form-urlencoded"})
+
+    assert answer.status == 200
 
 
 def test_a_charset_beside_json_is_fine(server):

@@ -10,7 +10,9 @@ import json
 import logging
 import re
 import traceback
+import uuid
 from collections.abc import Mapping
+from functools import cached_property
 from types import TracebackType
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -34,7 +36,10 @@ log = logging.getLogger("osaurus_nb")
 _CREDENTIAL = re.compile(r"(?:bearer|token)\s+(\S+)\s*", re.IGNORECASE)
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9,\s_-]{1,1024}")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_EXPOSED = "X-Osaurus-Request-Id, X-Osaurus-Provider, X-Osaurus-Model, X-Osaurus-Upstream-Model, Retry-After"
+#: Ours, and those in which the SDKs of OpenAI and Anthropic look for it.
+_REQUEST_ID = ("X-Osaurus-Request-Id", "X-Request-Id", "Request-Id")
+_ROUTE = ("X-Osaurus-Provider", "X-Osaurus-Model", "X-Osaurus-Upstream-Model", "X-Osaurus-Warnings")
+_EXPOSED = ", ".join((*_REQUEST_ID, *_ROUTE, "Retry-After"))
 
 
 @stream_request_body
@@ -53,6 +58,11 @@ class ApiHandler(APIHandler):
         self.body = bytearray()
         self._accepts_body = False
 
+    @cached_property
+    def request_id(self) -> str:
+        """Under this id the caller is answered, whatever comes of it."""
+        return uuid.uuid4().hex
+
     # The walk of a request: prepare, data_received, then the method of the path.
 
     async def prepare(self) -> None:  # type: ignore[override]  # the base allows an awaitable of an awaitable
@@ -70,7 +80,8 @@ class ApiHandler(APIHandler):
         if len(self.body) > self.service.max_body and not self._finished:
             self.body.clear()
             self._accepts_body = False
-            self.send_error(413)
+            error = self._too_large()
+            self.send_error(413, exc_info=(type(error), error, None))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Every error in the caller's dialect, also those that tornado and Jupyter raise."""
@@ -82,7 +93,7 @@ class ApiHandler(APIHandler):
             self.set_header(name, value)
         if not self._accepts_body:  # tornado closes rather than read the rest: the client must not ask here again
             self.set_header("Connection", "close")
-        self.finish(json.dumps(codec.encode_error(error)))
+        self.finish(json.dumps(self.dialect.fault(codec, error, self.request_id)))
 
     @allow_unauthenticated
     def options(self, *_: str) -> None:
@@ -172,6 +183,8 @@ class ApiHandler(APIHandler):
         return bool(self.allow_origin_pat and origin_matches_pat(self.allow_origin_pat, origin))
 
     def set_default_headers(self) -> None:
+        for name in _REQUEST_ID:
+            self.set_header(name, self.request_id)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         for name, value in self.settings.get("headers", {}).items():
@@ -186,9 +199,13 @@ class ApiHandler(APIHandler):
         headers = self.request.headers
         length = headers.get("Content-Length", "")
         if length.isdigit() and int(length) > self.service.max_body:
-            raise BodyTooLarge(f"The body is larger than {self.service.max_body} bytes.")
-        if self.request.method == "POST" and _media_type(headers) != "application/json":
+            raise self._too_large()
+        # A form of some page may ride on a login of Jupyter's, but it knows no key of ours; plain `curl -d` does.
+        if self.request.method == "POST" and self.key is None and _media_type(headers) != "application/json":
             raise faults.WrongMediaType("The body must be JSON: send 'Content-Type: application/json'.")
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"The body is larger than {self.service.max_body} bytes.")
 
     # What is kept from the server around us.
 
