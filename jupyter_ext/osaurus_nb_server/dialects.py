@@ -97,6 +97,8 @@ Decode = Callable[[Any, bytes, Address], ChatRequest]
 _SSE = [b"sse"]
 _DONE = b"data: [DONE]\n\n"
 Encode = Callable[[Any, ChatRequest, Asked], Encoder]
+#: The body of an error, of a request with this id.
+Fault = Callable[[Any, OsaurusError, str], dict[str, Any]]
 #: Reads what may go on from an answer that was kept, and keeps the next one.
 Recall = Callable[[Any, bytes, Caller], Awaitable[Question]]
 #: Answers who only wants a model loaded or unloaded, and says so by asking nothing.
@@ -144,8 +146,9 @@ def _dated(codec: Any, request: ChatRequest, asked: Asked) -> Encoder:
 
 
 def _anthropic(codec: Any, body: bytes, address: Address) -> ChatRequest:
-    """The version of the API is in a header."""
-    request: ChatRequest = codec.decode_request(body, version=address.headers.get("anthropic-version"))
+    """The version of the API is in a header, and so are betas."""
+    version, betas = address.headers.get("anthropic-version"), address.headers.get("anthropic-beta")
+    request: ChatRequest = codec.decode_request(body, version=version, betas=betas)
     return request
 
 
@@ -170,6 +173,16 @@ def _gemini(codec: Any, body: bytes, address: Address) -> ChatRequest:
     return request
 
 
+def _fault(codec: Codec, error: OsaurusError, request_id: str) -> dict[str, Any]:
+    return codec.encode_error(error)
+
+
+def _anthropic_fault(codec: Any, error: OsaurusError, request_id: str) -> dict[str, Any]:
+    """The id of the request is in the body too."""
+    said: dict[str, Any] = codec.encode_error(error, request_id=request_id)
+    return said
+
+
 async def _ollama_attends(codec: Any, request: ChatRequest, asked: Asked, keeper: Keeper) -> Mapping[str, Any]:
     leaves = codec.is_unload(request)
     await (keeper.unload if leaves else keeper.load)(request.model)
@@ -185,6 +198,7 @@ class Dialect:
     stream_type: str = "text/event-stream"
     decode: Decode = _plainly
     encode: Encode = _untimed
+    fault: Fault = _fault
     attend: Attend | None = None
     #: The format of providers that understand a caller's own words, as settings name it, and what reads their head.
     format: str | None = None
@@ -226,7 +240,13 @@ OPENAI_RESPONSES = Dialect(
     encode=_dated,
     recall=recall.question,
 )
-ANTHROPIC = Dialect("osaurus_nb.wire.anthropic_messages", decode=_anthropic, format="anthropic", open=_anthropic_opened)
+ANTHROPIC = Dialect(
+    "osaurus_nb.wire.anthropic_messages",
+    decode=_anthropic,
+    fault=_anthropic_fault,
+    format="anthropic",
+    open=_anthropic_opened,
+)
 GEMINI = Dialect("osaurus_nb.wire.google_generate", decode=_gemini, format="gemini", open=_gemini_opened)
 _GEMINI_ARRAY = Dialect("osaurus_nb.wire.google_generate.array", stream_type="application/json", decode=_gemini)
 OLLAMA = Dialect(

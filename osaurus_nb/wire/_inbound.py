@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from osaurus_nb.errors import RequestError
+from osaurus_nb.errors import RequestError, Warned
 from osaurus_nb.wire._json import parse, shown
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -42,6 +42,27 @@ def validate(model: type[Body], body: bytes) -> Body:
         return model.model_validate(value)
     except ValidationError as exc:
         raise _fault(exc, model) from None  # the original would hold the prompt
+
+
+def noticed(found: Iterable[Warned], *, strict: bool | None) -> tuple[Warned, ...]:
+    """What the reader of a body has to tell: the answer begins with it. Raises RequestError under `strict_params`."""
+    warnings = tuple(found)
+    for warning in warnings:
+        if strict and warning.param is not None:
+            raise RequestError(f"{warning.message} 'strict_params' allows no warnings.", param=warning.param)
+    return warnings
+
+
+def unread(part: Open, where: str) -> Iterator[Warned]:
+    """A warning for each key of a part that is neither known nor handed on."""
+    for key, value in part.unknown().items():
+        if value not in _SILENT:
+            field = f"{where}.{shown(key)}"
+            yield Warned("key_ignored", f"'{field}' is not known here and went no further.", field)
+
+
+#: Values that ask for nothing.
+_SILENT: tuple[Any, ...] = (None, False, [], {}, "")
 
 
 def data_url(url: str, field: str) -> tuple[str | None, bytes]:

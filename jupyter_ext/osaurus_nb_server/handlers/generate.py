@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import cache
@@ -26,7 +25,7 @@ class GenerateHandler(WorkHandler):
         question = await self.dialect.read(self.codec, bytes(self.body), address, caller)
         request = question.request
         self.body = bytearray()
-        route = Route(uuid.uuid4().hex, request.model)
+        route = Route(self.request_id, request.model)
         asked = Asked(route.request_id, int(time.time()), route.elapsed)
         if self.dialect.attend is not None and not (request.messages or question.sent):
             await self._attend(self.dialect.attend, request, asked)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +22,7 @@ class OperationHandler(WorkHandler):
     async def work(self, address: Address) -> None:
         body, self.body = bytes(self.body), bytearray()
         outcome = await self._operation.perform(await self.service.backend(), body, address)
-        route = Route(uuid.uuid4().hex, outcome.asked)
+        route = Route(self.request_id, outcome.asked)
         for event in outcome.notes:
             route.note(event)
         for name, value in route.headers():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -93,7 +92,7 @@ class CompactHandler(WorkHandler):
         turn = await recall.turn(codec, bytes(self.body), caller)
         self.body = bytearray()
         request: ChatRequest = codec.summary_request(turn.read, turn.stored)
-        route = Route(uuid.uuid4().hex, request.model)
+        route = Route(self.request_id, request.model)
         answer = await self._asked(request, route)
         items = [*turn.stored, *turn.read.items(id=route.request_id)]
         usage = answer.usage or Usage(estimated=True)

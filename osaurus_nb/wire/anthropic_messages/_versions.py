@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 HEADER = "anthropic-version"
+#: The header that asks for what only a future version has.
+BETAS = "anthropic-beta"
 #: Takes sampling, documents of the assistant, citations on a user's text.
 OLD = "2023-06-01"
 NEW = "2026-10-21"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from osaurus_nb import request as ask
-from osaurus_nb.errors import RequestError, Unsupported
+from osaurus_nb.errors import RequestError, Unsupported, Warned
 from osaurus_nb.messages import Message, Opaque, Text
-from osaurus_nb.wire._inbound import validate
+from osaurus_nb.wire._inbound import noticed, validate
+from osaurus_nb.wire._json import shown
 from osaurus_nb.wire._opaque import AS_SENT, keep
 from osaurus_nb.wire.anthropic_messages import _blocks, _thinking
 from osaurus_nb.wire.anthropic_messages import _schema as schema
-from osaurus_nb.wire.anthropic_messages._versions import HEADER, NAME, NEW, OLD
+from osaurus_nb.wire.anthropic_messages._versions import BETAS, HEADER, NAME, NEW, OLD
 
 _SAMPLING = ("temperature", "top_p", "top_k")
 _OURS_ALONE = (
@@ -28,20 +30,34 @@ _OURS_ALONE = (
     "billing_policy",
     "fallback_credit_token",
 )
+#: So many names of betas are repeated in a warning.
+_MAX_BETAS = 8
 _THEIR_MACHINES = ("container", "mcp_servers", "thread", "compaction")
 
 
-def decode_request(body: bytes, *, version: str | None = None) -> ask.ChatRequest:
+def decode_request(body: bytes, *, version: str | None = None, betas: str | None = None) -> ask.ChatRequest:
     """Read a request body. Raises RequestError that names the field at fault, never its value.
 
-    `version` is the header `anthropic-version`; without it the older one counts.
+    `version` is the header `anthropic-version`; without it the older one counts. `betas` is `anthropic-beta`: what it
+    asks for is known to nobody here, and told.
     """
-    return _request(validate(schema.MessagesBody, body), _known(version))
+    parsed = validate(schema.MessagesBody, body)
+    request = _request(parsed, _known(version))
+    return replace(request, warnings=noticed(_noticed(version, betas), strict=parsed.strict_params))
 
 
 def decode_count(body: bytes, *, version: str | None = None) -> ask.ChatRequest:
     """Read a body of `count_tokens`, which need not say how long the answer may be."""
     return _request(validate(schema.CountBody, body), _known(version))
+
+
+def _noticed(version: str | None, betas: str | None) -> Iterator[Warned]:
+    if version is None:
+        said = f"No '{HEADER}' came with the request; it was read as {OLD}."
+        yield Warned("version_assumed", said, HEADER)
+    if betas and betas.strip():
+        names = [shown(name.strip()) for name in betas.split(",")][:_MAX_BETAS]
+        yield Warned("beta_ignored", f"'{BETAS}' has no effect here: {', '.join(names)}.", BETAS)
 
 
 def _known(version: str | None) -> str:

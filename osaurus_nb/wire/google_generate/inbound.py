@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from osaurus_nb import request as ask
-from osaurus_nb.errors import RequestError, Unsupported
+from osaurus_nb.errors import RequestError, Unsupported, Warned
 from osaurus_nb.messages import Opaque
-from osaurus_nb.wire._inbound import validate
+from osaurus_nb.wire._inbound import noticed, validate
 from osaurus_nb.wire._opaque import AS_SENT, keep
 from osaurus_nb.wire.google_generate import _parts, _schemas, _thinking
 from osaurus_nb.wire.google_generate import _schema as schema
@@ -24,7 +26,13 @@ def decode_request(body: bytes, *, model: str | None = None, stream: bool = Fals
     parsed = validate(schema.GenerateBody, body)
     if not (asked := model or parsed.model):
         raise RequestError("'model' is required, in the address of the request.", param="model")
-    return _request(parsed, asked, stream)
+    request = _request(parsed, asked, stream)
+    return replace(request, warnings=noticed(_noticed(parsed, asked), strict=parsed.strict_params))
+
+
+def _noticed(body: schema.GenerateBody, asked: str) -> Iterator[Warned]:
+    if body.model is not None and bare(body.model) != bare(asked):
+        yield Warned("parameter_ignored", "The address names another model than 'model', and counts.", "model")
 
 
 def decode_count(body: bytes, *, model: str) -> ask.ChatRequest:

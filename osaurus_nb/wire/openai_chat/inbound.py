@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from osaurus_nb import request as ask
-from osaurus_nb.errors import RequestError
+from osaurus_nb.errors import RequestError, Warned
 from osaurus_nb.messages import Media, Message, Part, Reasoning, Text, ToolCall, ToolResult
-from osaurus_nb.wire._inbound import base64_bytes, data_url, validate
+from osaurus_nb.wire._inbound import base64_bytes, data_url, noticed, unread, validate
 from osaurus_nb.wire.openai_chat import _schema as schema
 
 
@@ -24,7 +26,35 @@ def decode_request(body: bytes) -> ask.ChatRequest:
         route=_route(parsed),
         delivery=_delivery(parsed),
         extra=parsed.unknown(),
+        warnings=noticed(_noticed(parsed), strict=parsed.strict_params),
     )
+
+
+def _noticed(body: schema.ChatBody) -> Iterator[Warned]:
+    """What is read and has no effect, each kind once."""
+    if body.stream_options is not None:
+        if not body.stream:
+            said = "'stream_options' means something only with 'stream'."
+            yield Warned("parameter_ignored", said, "stream_options")
+        yield from unread(body.stream_options, "stream_options")
+    found = {warning.param: warning for warning in (*_in_messages(body), *_in_tools(body))}
+    yield from found.values()
+
+
+def _in_messages(body: schema.ChatBody) -> Iterator[Warned]:
+    for message in body.messages:
+        if isinstance(message.content, list):
+            for part in message.content:
+                yield from unread(part, "messages.content")
+        for call in message.tool_calls or ():
+            yield from unread(call, "messages.tool_calls")
+
+
+def _in_tools(body: schema.ChatBody) -> Iterator[Warned]:
+    for tool in body.tools or ():
+        yield from (*unread(tool, "tools"), *unread(tool.function, "tools.function"))
+    if body.response_format is not None:
+        yield from unread(body.response_format, "response_format")
 
 
 def _message(body: schema.MessageBody, at: int) -> Message:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from osaurus_nb import request as ask
-from osaurus_nb.errors import RequestError, Unsupported
+from osaurus_nb.errors import RequestError, Unsupported, Warned
 from osaurus_nb.messages import Message, Opaque, Text
-from osaurus_nb.wire._inbound import validate
-from osaurus_nb.wire._opaque import AS_SENT, keep
+from osaurus_nb.wire._inbound import noticed, validate
+from osaurus_nb.wire._opaque import AS_SENT, keep, unseal
 from osaurus_nb.wire.openai_responses import _schema as schema
 from osaurus_nb.wire.openai_responses import items as wire_items
 from osaurus_nb.wire.openai_responses._names import DIALECT
@@ -125,7 +125,20 @@ def _request(body: schema.ResponsesBody, messages: tuple[Message, ...]) -> ask.C
         delivery=ask.Delivery(bool(body.stream), include_usage=True),
         extra=_extra(body),
         provider_metadata=_own(body),
+        warnings=noticed(_noticed(body), strict=body.strict_params),
     )
+
+
+def _noticed(body: schema.ResponsesBody) -> Iterator[Warned]:
+    """What is read and has no effect, or not all of it."""
+    options = {key: value for key, value in (body.stream_options or {}).items() if value}
+    if options:
+        said = "Nothing in 'stream_options' changes a stream of ours."
+        yield Warned("parameter_ignored", said, "stream_options")
+    items = body.input if isinstance(body.input, list) else ()
+    if any(isinstance(item, schema.CompactionItem) and not unseal(item.encrypted_content) for item in items):
+        said = "A compaction of another server's is only for its maker to read: another provider does not know it."
+        yield Warned("foreign_compaction", said)
 
 
 def _tools(body: schema.ResponsesBody) -> tuple[tuple[ask.Tool, ...], ask.ToolChoice | None]:
