@@ -40,6 +40,7 @@ class Coder:
 CODEX = """\
 model = "MODEL"
 model_provider = "osaurus"
+model_context_window = 32768
 web_search = "disabled"
 
 [model_providers.osaurus]
@@ -67,7 +68,7 @@ OPENCODE = """\
       "npm": "@ai-sdk/openai-compatible",
       "name": "osaurus",
       "options": { "baseURL": "http://127.0.0.1:1337/osaurus/v1", "apiKey": "{env:OSAURUS_KEY}" },
-      "models": { "MODEL": {} }
+      "models": { "MODEL": { "limit": { "context": 32768, "output": 4096 } } }
     }
   }
 }
@@ -106,6 +107,7 @@ CODERS = {
             "ANTHROPIC_BASE_URL": URL,
             "ANTHROPIC_API_KEY": "osk_live_…",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "32768",
         },
         from_stdin=True,
     ),
