@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
 
 from osaurus_nb import events as ev
+from osaurus_nb.messages import Opaque
 from osaurus_nb.wire._opaque import keep, unseal
 from osaurus_nb.wire.anthropic_messages._versions import NAME
+
+
+class OpenPart(Protocol):
+    """One part, from its start to its end. `end` may come once; after it nothing is added."""
+
+    index: int
+
+    def begin(self, block: Mapping[str, Any], /) -> Iterator[ev.Event]:
+        """What the start of the block says already."""
+
+    def add(self, delta: Mapping[str, Any], /) -> Iterator[ev.Event]: ...
+
+    def end(self) -> Iterator[ev.Event]: ...
+
+    def finish(self, *, whole: bool) -> Iterator[ev.Event]:
+        """The answer is over. `whole`: by itself, not by a limit."""
 
 
 def part_of(block: Mapping[str, Any], index: int) -> OpenPart | None:
@@ -17,31 +34,30 @@ def part_of(block: Mapping[str, Any], index: int) -> OpenPart | None:
     return None if kind is None else kind(index)
 
 
-class OpenPart:
-    """One part, from its start to its end. `end` may come once; after it nothing is added."""
+class _Part:
+    """What all kinds share: a place, state of the dialect, and one end."""
 
     def __init__(self, index: int) -> None:
         self.index = index
         self._ended = False
         self._state: dict[str, Any] = {}
 
-    def begin(self, block: Mapping[str, Any]) -> Iterator[ev.Event]:
-        yield from self.add(block)
-
-    def add(self, delta: Mapping[str, Any]) -> Iterator[ev.Event]:
-        raise NotImplementedError
-
     def end(self) -> Iterator[ev.Event]:
         if not self._ended:
             self._ended = True
-            yield ev.PartEnded(self.index, provider_metadata=keep(NAME, self._state))
+            yield ev.PartEnded(self.index, provider_metadata=self._kept())
 
     def finish(self, *, whole: bool) -> Iterator[ev.Event]:
-        """The answer is over. `whole`: by itself, not by a limit."""
         yield from self.end()
 
+    def _kept(self) -> Opaque | None:
+        return keep(NAME, self._state)
 
-class _Text(OpenPart):
+
+class _Text(_Part):
+    def begin(self, block: Mapping[str, Any]) -> Iterator[ev.Event]:
+        return self.add(block)
+
     def add(self, delta: Mapping[str, Any]) -> Iterator[ev.Event]:
         text, citations = delta.get("text"), delta.get("citations")
         if isinstance(text, str) and text:
@@ -51,8 +67,11 @@ class _Text(OpenPart):
             self._state.setdefault("citations", []).extend(rows)
 
 
-class _Thinking(OpenPart):
-    _sealed: Mapping[str, Any] | None = None
+class _Thinking(_Part):
+    _sealed: Opaque | None = None
+
+    def begin(self, block: Mapping[str, Any]) -> Iterator[ev.Event]:
+        return self.add(block)
 
     def add(self, delta: Mapping[str, Any]) -> Iterator[ev.Event]:
         if isinstance(text := delta.get("thinking"), str) and text:
@@ -61,21 +80,21 @@ class _Thinking(OpenPart):
             self._sealed = unseal(signature)
             self._state = {} if self._sealed else {"signature": signature}
 
-    def end(self) -> Iterator[ev.Event]:
-        if self._sealed is None or self._ended:
-            yield from super().end()
-            return
-        self._ended = True
-        yield ev.PartEnded(self.index, provider_metadata=self._sealed)
+    def _kept(self) -> Opaque | None:
+        """A gateway of ours sealed what another dialect attached."""
+        return self._sealed or super()._kept()
 
 
-class _Redacted(OpenPart):
+class _Redacted(_Part):
+    def begin(self, block: Mapping[str, Any]) -> Iterator[ev.Event]:
+        return self.add(block)
+
     def add(self, delta: Mapping[str, Any]) -> Iterator[ev.Event]:
         if isinstance(data := delta.get("data"), str) and data:
             yield ev.ReasoningDelta("", self.index, provider_metadata=unseal(data) or {NAME: {"data": data}})
 
 
-class _Call(OpenPart):
+class _Call(_Part):
     """A call is whole when its arguments are a JSON object: cut ones have no end, so that nobody runs them."""
 
     def __init__(self, index: int) -> None:
@@ -117,7 +136,7 @@ def _is_object(arguments: str) -> bool:
         return False
 
 
-_KINDS: Mapping[str, type[OpenPart]] = {
+_KINDS: Mapping[str, Callable[[int], OpenPart]] = {
     "text": _Text,
     "thinking": _Thinking,
     "redacted_thinking": _Redacted,
