@@ -31,7 +31,9 @@ from osaurus_nb.request import ChatRequest, NamedTool, ResponseFormat, Sampling,
 from osaurus_nb.wire import _opaque
 from tests.server.conftest import Served
 
-DOCUMENT = (Path(__file__).parents[2] / "docs/compatibility.md").read_text()
+ROOT = Path(__file__).parents[2]
+ROOMS = ("osaurus_nb", "jupyter_ext", "widgets")
+DOCUMENT = (ROOT / "docs/compatibility.md").read_text()
 FORMATS = ("openai", "openResponses", "anthropic", "gemini", "ollama")
 #: A model of which nothing is known.
 CARD = ModelCard("some-model", "somebody")
@@ -157,10 +159,13 @@ def written() -> dict[str, list[str]]:
     return {name: cells for name, *cells in rows("## What providers are sent")}
 
 
+def section(heading: str) -> str:
+    return DOCUMENT.partition(heading)[2].partition("\n## ")[0]
+
+
 def rows(heading: str) -> list[list[str]]:
     """The table below a heading, without its own head."""
-    section = DOCUMENT.partition(heading)[2].partition("\n## ")[0]
-    lines = re.findall(r"^\|(.*)\|$", section, re.MULTILINE)
+    lines = re.findall(r"^\|(.*)\|$", section(heading), re.MULTILINE)
     return [[cell.strip() for cell in line.split("|")] for line in lines[2:]]
 
 
@@ -257,6 +262,15 @@ def listed() -> set[tuple[str, str]]:
 def test_every_oddity_of_a_family_is_told():
     """A new quirk has a row that says what we do about it."""
     assert [quirk for quirk, *_ in rows("## Families of models")] == [f"`{quirk}`" for quirk in get_args(Quirk)]
+
+
+def test_every_code_of_a_warning_is_told():
+    """Who finds a code in a header finds it there."""
+    code = "\n".join(file.read_text() for room in ROOMS for file in (ROOT / room).rglob("*.py"))
+
+    missing = set(re.findall(r'Warned\(\s*"(\w+)"', code)) - set(re.findall(r"`(\w+)`", section("## Warnings")))
+
+    assert missing == set()
 
 
 if __name__ == "__main__":
