@@ -49,7 +49,7 @@ class Gateway:
         card = ModelCard(request.model, _NAME)
         body = openai_chat.encode_request(request, card).body | _route(request)
         call = self._call(f"/v1{openai_chat.endpoint(card)}", body)
-        decoder = openai_chat.event_decoder(card)
+        decoder = openai_chat.gateway_decoder(card)
         async with aclosing(exchange(self._door, call, decoder, _revive, who=(_NAME, request.model))) as events:
             async for event in events:
                 yield event

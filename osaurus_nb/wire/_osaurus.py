@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
 from osaurus_nb import events as ev
-from osaurus_nb.models import ModelCard
+from osaurus_nb.errors import OsaurusError
+from osaurus_nb.models import Capabilities, ModelCard
 
 RouteEvent = ev.Substituted | ev.Started | ev.AttemptStarted | ev.AttemptFailed | ev.Warned
 
@@ -40,13 +42,55 @@ class Route:
         return {"warnings": list(self._warnings)} if self._warnings else None
 
 
+def told(payload: Mapping[str, Any]) -> Iterator[RouteEvent]:
+    """What such a key says of a route, as events again. What is no such thing is passed over."""
+    said = _mapping(payload.get("osaurus"))
+    for row in _rows(said.get("attempts")):
+        yield _attempt(row)
+    if change := _mapping(said.get("substituted")):
+        yield ev.Substituted(str(change.get("asked")), str(said.get("model")), str(change.get("reason")))
+    for row in _rows(said.get("warnings")):
+        param = row.get("param")
+        yield ev.Warned(str(row.get("code")), str(row.get("message")), param if isinstance(param, str) else None)
+
+
+def author(payload: Mapping[str, Any]) -> tuple[str, str]:
+    """The provider and the model that such a key names; empty where it names none."""
+    said = _mapping(payload.get("osaurus"))
+    return str(said.get("provider") or ""), str(said.get("model") or "")
+
+
+def capabilities(row: Mapping[str, Any]) -> Capabilities:
+    """What such a key in a model's row says that the model can do."""
+    said = _mapping(_mapping(row.get("osaurus")).get("capabilities"))
+    known = {field.name for field in fields(Capabilities)}
+    return Capabilities(**{name: value for name, value in said.items() if name in known and isinstance(value, bool)})
+
+
+def _attempt(row: Mapping[str, Any]) -> ev.AttemptStarted | ev.AttemptFailed:
+    number, provider, model = row.get("number"), str(row.get("provider")), str(row.get("model"))
+    number = number if isinstance(number, int) else 0
+    error = _mapping(row.get("error"))
+    if not error:
+        return ev.AttemptStarted(number, provider, model)
+    return ev.AttemptFailed(number, provider, model, OsaurusError(str(error.get("message"))))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _rows(value: Any) -> Iterator[Mapping[str, Any]]:
+    return (row for row in value if isinstance(row, Mapping)) if isinstance(value, list) else iter(())
+
+
 def about(card: ModelCard) -> dict[str, Any]:
     """What we know of a model that a dialect's own row has no place for."""
     capabilities = {key: value for key, value in asdict(card.capabilities).items() if value is not None}
-    fields = {
+    known = {
         "context_length": card.context_length,
         "endpoint": card.endpoint,
         "size_bytes": card.size_bytes,
         "capabilities": capabilities or None,
     }
-    return {key: value for key, value in fields.items() if value is not None}
+    return {key: value for key, value in known.items() if value is not None}

@@ -183,9 +183,22 @@ def test_what_we_write_we_read(pieces: list[str], with_call: bool, places: list[
     stream = b"".join(encoder.encode(event) for event in events) + encoder.close()
     edges = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
 
-    again = read(*(stream[start:end] for start, end in itertools.pairwise(edges)))
+    decoder = chat.gateway_decoder(CARD)
+    fed = [decoder.feed(stream[start:end]) for start, end in itertools.pairwise(edges)]
 
+    again = [event for piece in [*fed, decoder.close()] for event in piece]
     assert ev.fold(again) == replace(ev.fold(events), id="chatcmpl-x")
+
+
+@pytest.mark.parametrize("said", [{"attempts": ["x", {"number": "y"}], "warnings": 3}, {"provider": "openai"}, [], 5])
+def test_a_provider_is_not_believed_in_what_only_we_say(said: Any) -> None:
+    """Whatever stands under our own key, the provider that we asked is the one that answered."""
+    answer = {"id": "1", "model": "real", "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
+
+    events = read(json.dumps({**answer, "osaurus": said}).encode())
+
+    assert events[0] == ev.Started(CARD.provider, "real", "1")
+    assert not any(isinstance(event, ev.AttemptStarted | ev.Warned) for event in events)
 
 
 def test_the_whole_body_says_the_same_as_the_stream() -> None:

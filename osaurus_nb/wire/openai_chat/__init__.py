@@ -1,7 +1,7 @@
 """OpenAI Chat Completions wire format. Pure: no I/O, no clock, no settings."""
 
 from osaurus_nb.wire._sse import PING
-from osaurus_nb.wire.openai_chat.decode import decode_models, event_decoder
+from osaurus_nb.wire.openai_chat.decode import decode_models, event_decoder, gateway_decoder
 from osaurus_nb.wire.openai_chat.encode import (
     ChatEncoder,
     encode_error,
@@ -27,6 +27,7 @@ __all__ = [
     "endpoint",
     "event_decoder",
     "event_encoder",
+    "gateway_decoder",
     "models_path",
     "read_head",
     "relay",

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from osaurus_nb import events as ev
-from osaurus_nb.errors import BadAnswer, OsaurusError
-from osaurus_nb.models import Capabilities, ModelCard, Usage
-from osaurus_nb.wire import _errors
+from osaurus_nb.errors import BadAnswer
+from osaurus_nb.models import ModelCard, Usage
+from osaurus_nb.wire import _errors, _osaurus
 from osaurus_nb.wire._payloads import Payloads, bad
 from osaurus_nb.wire._reading import Reading, Relay
 
@@ -26,6 +26,11 @@ def event_decoder(card: ModelCard, relay: Relay | None = None) -> Reading:
     return Reading(Payloads(card), _Meaning(card), relay)
 
 
+def gateway_decoder(card: ModelCard) -> Reading:
+    """For a server of ours, which also says how it came to the answer. A provider is not believed in that."""
+    return Reading(Payloads(card), _OurMeaning(card))
+
+
 class _Meaning:
     """What the chunks of one answer say. The dialect ends a stream with a mark, not with an object."""
 
@@ -39,8 +44,6 @@ class _Meaning:
     def take(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
         if payload.get("error"):
             raise _errors.in_band(payload, provider=self._card.provider, model=self._card.id)
-        if isinstance(extension := payload.get("osaurus"), dict):
-            yield from _route(extension)
         if not self._started:
             self._started = True
             yield self._start(payload)
@@ -51,10 +54,7 @@ class _Meaning:
             self._usage = read_usage(payload["usage"])
 
     def _start(self, payload: Mapping[str, Any]) -> ev.Started:
-        """The name it gives itself; a gateway of our own names the provider behind it."""
-        extension = payload.get("osaurus") or {}
-        model = extension.get("model") or payload.get("model") or self._card.id
-        return ev.Started(str(extension.get("provider") or self._card.provider), str(model), payload.get("id"))
+        return ev.Started(self._card.provider, str(payload.get("model") or self._card.id), payload.get("id"))
 
     def _choice(self, choice: Mapping[str, Any]) -> Iterator[ev.Event]:
         at = choice.get("index")
@@ -80,6 +80,19 @@ class _Meaning:
             yield ev.UsageReported(self._usage)
         for state in self._choices.values():
             yield ev.Finished(state.reason or "unknown", state.choice)
+
+
+class _OurMeaning(_Meaning):
+    """The same, from a gateway of ours: it names the provider behind it, its attempts and its warnings."""
+
+    def take(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
+        yield from _osaurus.told(payload)
+        yield from super().take(payload)
+
+    def _start(self, payload: Mapping[str, Any]) -> ev.Started:
+        started = super()._start(payload)
+        provider, model = _osaurus.author(payload)
+        return ev.Started(provider or started.provider, model or started.model, started.id)
 
 
 class _ChoiceState:
@@ -167,24 +180,6 @@ class _ChoiceState:
         return index if taken and isinstance(index, int) else max(self._calls, default=-1) + 1
 
 
-def _route(extension: Mapping[str, Any]) -> Iterator[ev.Event]:
-    """What a gateway of ours says about its own route."""
-    for row in extension.get("attempts") or ():
-        yield from _attempt(row)
-    if isinstance(change := extension.get("substituted"), dict):
-        yield ev.Substituted(str(change.get("asked")), str(extension.get("model")), str(change.get("reason")))
-    for row in extension.get("warnings") or ():
-        yield ev.Warned(str(row.get("code")), str(row.get("message")), row.get("param"))
-
-
-def _attempt(row: Mapping[str, Any]) -> Iterator[ev.Event]:
-    number, provider, model = int(row.get("number") or 0), str(row.get("provider")), str(row.get("model"))
-    if (error := row.get("error")) is None:
-        yield ev.AttemptStarted(number, provider, model)
-    else:
-        yield ev.AttemptFailed(number, provider, model, OsaurusError(str(error.get("message"))))
-
-
 def _logprobs(body: Any) -> tuple[ev.TokenLogprob, ...]:
     if not isinstance(body, dict):
         return ()
@@ -242,6 +237,6 @@ def _card(row: Mapping[str, Any], provider: str) -> ModelCard:
         id=row["id"],
         provider=provider,
         context_length=next((size for size in windows if isinstance(size, int) and size > 0), None),
-        capabilities=Capabilities(),
+        capabilities=_osaurus.capabilities(row),
         created=created if isinstance(created, int) else 0,
     )

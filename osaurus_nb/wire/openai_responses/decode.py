@@ -56,15 +56,12 @@ class _Meaning:
                 yield from self._growing.add(kind, payload)
 
     def _start(self, response: Mapping[str, Any]) -> Iterator[ev.Event]:
-        """The name it gives itself; a gateway of our own names the provider behind it."""
         if self._started:
             return
         self._started = True
-        extension = _object(response, "osaurus")
-        model = extension.get("model") or response.get("model") or self._card.id
         id = response.get("id")
-        provider = str(extension.get("provider") or self._card.provider)
-        yield ev.Started(provider, str(model), id if isinstance(id, str) else None)
+        model = str(response.get("model") or self._card.id)
+        yield ev.Started(self._card.provider, model, id if isinstance(id, str) else None)
 
     def _end(self, response: Mapping[str, Any], *, whole: bool) -> Iterator[ev.Event]:
         yield from self._start(response)

@@ -301,7 +301,7 @@ def test_what_we_write_we_read(events: list[ev.Event], places: list[int]) -> Non
 
     again = read(*(stream[start:end] for start, end in itertools.pairwise(edges)))
 
-    assert ev.fold(again) == replace(ev.fold(events), id="resp_x")
+    assert ev.fold(again) == replace(ev.fold(events), id="resp_x", model=REQUEST.model)
     assert [event for event in again if isinstance(event, ev.PartEnded)] == [
         event for event in events if isinstance(event, ev.PartEnded)
     ]
@@ -316,4 +316,4 @@ def test_the_whole_body_says_the_same_as_the_stream(events: list[ev.Event]) -> N
     body = responses.event_encoder(REQUEST, id="x", created=1).body(answer)
 
     assert json.loads(json.dumps(body)) == streamed
-    assert ev.fold(read(json.dumps(body))) == replace(answer, id="resp_x")
+    assert ev.fold(read(json.dumps(body))) == replace(answer, id="resp_x", model=REQUEST.model)
