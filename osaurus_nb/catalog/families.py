@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from osaurus_nb.models import Quirk
@@ -62,6 +63,7 @@ _FAMILIES: tuple[_Family, ...] = (
 _PREFIX = re.compile(r"(?:[a-z-]+\.)+(?=[a-z])")
 
 
+@lru_cache(maxsize=4096)  # asked for every request
 def quirks(model: str, host: str = "") -> frozenset[Quirk]:
     """The wire-level oddities of the model with this id, at a provider with this host name."""
     bare = _PREFIX.sub("", model.lower().rpartition("/")[2], count=1)
