@@ -32,7 +32,8 @@ def wanted(*sources: list[str | dict[str, str]]) -> Iterator[Requirement]:
 
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 GROUPS = PROJECT["dependency-groups"]
-RUNTIME = [PROJECT["project"]["dependencies"], EXTRAS["jupyter"], EXTRAS["local"], EXTRAS["lab"], GROUPS["build"]]
+RUNTIME_EXTRAS = [EXTRAS[name] for name in ("keys", "jupyter", "local", "lab")]
+RUNTIME = [PROJECT["project"]["dependencies"], *RUNTIME_EXTRAS, GROUPS["build"]]
 
 
 @pytest.mark.parametrize(
