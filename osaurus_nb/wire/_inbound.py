@@ -15,7 +15,8 @@ from osaurus_nb.wire._json import parse, shown
 
 Body = TypeVar("Body", bound=BaseModel)
 #: Our key `deadline_ms`, in every dialect: up to a day.
-Deadline = Annotated[int, Field(gt=0, le=86_400_000)]
+MAX_DEADLINE = 86_400_000
+Deadline = Annotated[int, Field(gt=0, le=MAX_DEADLINE)]
 
 
 class Open(BaseModel):

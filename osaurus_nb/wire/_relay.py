@@ -13,6 +13,7 @@ from typing import Any
 from osaurus_nb.errors import RequestError
 from osaurus_nb.models import ModelCard, Quirk
 from osaurus_nb.request import ChatRequest, Delivery, RouteOptions, Sent
+from osaurus_nb.wire._inbound import MAX_DEADLINE
 from osaurus_nb.wire._json import parse
 from osaurus_nb.wire._opaque import SEAL
 from osaurus_nb.wire._payloads import Frame
@@ -55,7 +56,7 @@ def _route(payload: Mapping[str, Any]) -> RouteOptions | None:
     names, wait = payload.get("fallbacks"), payload.get("deadline_ms")
     if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         return None
-    if wait is not None and not (type(wait) is int and wait > 0):
+    if wait is not None and not (type(wait) is int and 0 < wait <= MAX_DEADLINE):
         return None
     return RouteOptions(fallbacks=tuple(names or ()), deadline=wait / 1000 if wait is not None else None)
 

@@ -91,3 +91,14 @@ def test_a_client_that_leaves_hangs_up_at_the_provider_within_a_tenth_of_a_secon
 
     assert asked.hung_up_at is not None
     assert asked.hung_up_at - left < 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_of_a_strict_family_gets_no_key_that_it_does_not_know(server, upstream, stream):
+    """What its API would refuse is left out on the way, even where the caller speaks the same dialect, and told."""
+    answer = server.chat("lab/mistral-large-latest", stream=stream, seed=7, user="u", stream_options={"a": 1})
+
+    [sent] = [request for request in upstream.requests if request.method == "POST"]
+    assert answer.status == 200
+    assert json.loads(sent.body).keys() == {"model", "messages", "stream", "random_seed"}
+    assert "param=user" in answer.headers["x-osaurus-warnings"]

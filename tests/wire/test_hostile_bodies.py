@@ -13,14 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osaurus_nb.errors import RequestError
-from osaurus_nb.request import ChatRequest
 from osaurus_nb.wire import anthropic_messages as anthropic
 from osaurus_nb.wire import google_generate as google
 from osaurus_nb.wire import ollama_chat as ollama
 from osaurus_nb.wire import openai_chat as chat
+from osaurus_nb.wire import openai_completions as completions
 from osaurus_nb.wire import openai_responses as responses
+from osaurus_nb.wire.decisions import google as google_decisions
+from osaurus_nb.wire.decisions import openai as openai_decisions
+from osaurus_nb.wire.decisions import systemone
+from osaurus_nb.wire.embeddings import google as google_vectors
+from osaurus_nb.wire.embeddings import ollama as ollama_vectors
+from osaurus_nb.wire.embeddings import openai as openai_vectors
 
-Decode = Callable[[bytes], ChatRequest]
+Decode = Callable[[bytes], object]
 
 #: Stands in every value, and in no message.
 SECRET = "s3cr3t"
@@ -160,6 +166,58 @@ BODIES: dict[str, tuple[Decode, dict[str, Any]]] = {
         ollama.decode_generate,
         {"model": "m", "prompt": "hi", "system": "be brief", "images": [PNG], "format": "json", "think": True},
     ),
+    "anthropic count": (
+        anthropic.decode_count,
+        {"model": "m", "system": "s", "messages": [{"role": "user", "content": "hi"}]},
+    ),
+    "google count": (
+        partial(google.decode_count, model="m"),
+        {"generateContentRequest": {"model": "m", "contents": [{"parts": [{"text": "hi"}]}]}},
+    ),
+    "completions": (
+        completions.decode_request,
+        {"model": "m", "prompt": "hi", "max_tokens": 5, "stop": "x", "logprobs": 2, "deadline_ms": 9, "stream": True},
+    ),
+    "embeddings": (
+        openai_vectors.decode_request,
+        {"model": "m", "input": ["hi"], "dimensions": 8, "encoding_format": "base64"},
+    ),
+    "google embeddings": (
+        partial(google_vectors.decode_request, model="m"),
+        {"requests": [{"model": "m", "content": {"parts": [{"text": "hi"}]}, "outputDimensionality": 8}]},
+    ),
+    "ollama embeddings": (
+        ollama_vectors.decode_request,
+        {"model": "m", "input": ["hi"], "truncate": True, "dimensions": 8, "keep_alive": 5, "options": {"num_ctx": 9}},
+    ),
+    "decisions": (
+        openai_decisions.decode_request,
+        {
+            "model": "m",
+            "input": [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}],
+            "questions": [
+                {"type": "predicate", "name": "a", "instructions": "is it?"},
+                {"type": "choice", "instructions": "which?", "choices": [{"value": "x"}, {"value": True}]},
+                {"type": "score", "instructions": "how?", "levels": [{"label": "low"}, {"label": "high"}]},
+            ],
+        },
+    ),
+    "systemone": (
+        systemone.decode_request,
+        {
+            "model": "m",
+            "state": {"a": 1},
+            "questions": {"b": {"type": "choice", "instructions": "which?", "criteria": {"x": None, "y": "why"}}},
+        },
+    ),
+    "google decisions": (
+        google_decisions.decode_request,
+        {
+            "model": "m",
+            "input": "hi",
+            "questions": {"b": {"type": "choice", "instructions": "which?", "criteria": {"x": None, "y": "why"}}},
+        },
+    ),
 }
 DIALECTS = pytest.mark.parametrize("dialect", BODIES)
 
@@ -243,3 +301,18 @@ def test_bytes_that_were_damaged_are_refused_without_being_repeated(dialect: str
     error = answered(decode, content)
 
     assert error is None or SECRET not in f"{error.message} {error.param}"
+
+
+HEADS = {"chat": chat.read_head, "responses": responses.read_head, "anthropic": anthropic.read_head}
+
+
+@pytest.mark.parametrize("dialect", HEADS)
+@settings(max_examples=60, deadline=None)
+@given(value=_VALUES, key=st.sampled_from(["model", "stream", "fallbacks", "deadline_ms", "store", "strict_params"]))
+def test_a_head_is_read_or_left_to_those_who_read_all(dialect: str, value: Any, key: str) -> None:
+    """The quick look at a body that may be handed on gives up on what is odd, and never fails."""
+    body = {**BODIES[dialect][1], "store": False, key: value}
+
+    head = HEADS[dialect](json.dumps(body).encode())
+
+    assert head is None or isinstance(head[0].model, str)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from osaurus_nb.wire._inbound import Open
+from osaurus_nb.wire._inbound import Deadline, Open
 
 
 def _prompt_tag(value: Any) -> str | None:
@@ -62,5 +62,5 @@ class CompletionBody(Open):
     min_p: float | None = Field(default=None, ge=0, le=1)
     repetition_penalty: float | None = Field(default=None, gt=0)
     fallbacks: list[str] | None = None
-    deadline_ms: int | None = Field(default=None, gt=0)
+    deadline_ms: Deadline | None = None
     strict_params: bool | None = None
