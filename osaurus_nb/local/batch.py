@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator
 
+from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Event, Finished, FinishReason, Started, TokenLogprob, UsageReported
 from osaurus_nb.local.answer import AnswerWriter
+from osaurus_nb.local.grammar import Constraint, Grammars
 from osaurus_nb.local.loading import Loaded
-from osaurus_nb.local.prompt import DEFAULT_MAX_TOKENS, Prompt, read
+from osaurus_nb.local.prompt import DEFAULT_MAX_TOKENS, Prompt, begun_by_caller, is_raw, read
 from osaurus_nb.local.prompt_cache import Prefix, PromptCache
+from osaurus_nb.local.rules import Rule, rule
 from osaurus_nb.local.sampling import fill, make_processors, make_sampler
 from osaurus_nb.local.work import Key, Parcel
 from osaurus_nb.models import LOCAL, Usage
@@ -32,6 +34,7 @@ class _Choice:
     spoken: int = 0
     thought: int = 0
     finished: Finished | None = None
+    constraint: Constraint | None = None
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class Batch:
         self.answered = 0
         self._jobs: dict[Key, _Job] = {}
         self._choices: dict[int, _Choice] = {}
+        self._grammars = Grammars(loaded)
         # mlx_lm is untyped inside: it is wrapped here and nowhere else.
         self._generator: Any = BatchGenerator(
             loaded.model,
@@ -81,15 +85,18 @@ class Batch:
         """Take a request in; its first events. Raises OsaurusError for one that cannot be served."""
         prompt = read(request, self._loaded)
         sampling = fill(request.sampling, self._loaded.defaults)
+        held = self._rule(request)
+        constraints = self._constraints(request, prompt, held)
         prefix = self.prompts.longest(prompt.tokens)
         reserved = sampling.n * (len(prompt.tokens) + prompt.max_tokens)
         job = _Job(key, sampling, len(prompt.tokens), prefix.length, reserved)
-        uids = self._insert(prompt, prefix, sampling)
-        for number, uid in enumerate(uids):
+        uids = self._insert(prompt, prefix, sampling, constraints)
+        for number, (uid, constraint) in enumerate(zip(uids, constraints, strict=True)):
             choice = _Choice(job, number, self._writer(request, prompt, number), self._loaded.tokenizer.detokenizer)
+            choice.constraint = constraint
             job.choices[uid] = self._choices[uid] = choice
         self._jobs[key] = job
-        return Started(LOCAL, self._loaded.name), *prompt.warnings
+        return Started(LOCAL, self._loaded.name), *prompt.warnings, *(held.warnings if held else ())
 
     def cancel(self, key: Key) -> bool:
         """Stop a request before the next token. What it has read stays in the prompt cache."""
@@ -116,10 +123,31 @@ class Batch:
         wanted = letters // 3 + (request.sampling.max_output_tokens or DEFAULT_MAX_TOKENS)
         return request.sampling.n * min(wanted, self._loaded.context)
 
-    def _insert(self, prompt: Prompt, prefix: Prefix, sampling: Sampling) -> list[int]:
+    def _rule(self, request: ChatRequest) -> Rule | None:
+        loaded = self._loaded
+        return rule(request, spelling=loaded.spelling, told=loaded.told, check=self._grammars.problem)
+
+    def _constraints(self, request: ChatRequest, prompt: Prompt, held: Rule | None) -> list[Constraint | None]:
+        """One for each choice, or as many Nones."""
+        n = request.sampling.n
+        if held is None:
+            return [None] * n
+        thinks = request.reasoning_effort != "none" and not is_raw(request)
+        thinking = self._grammars.thinking(prompt.state, allowed=thinks)
+        first = self._grammars.constraint(
+            held.lark, prompt_length=len(prompt.tokens), thinking=thinking, begun=begun_by_caller(request)
+        )
+        return [first, *(first.copy() for _ in range(n - 1))]
+
+    def _insert(
+        self, prompt: Prompt, prefix: Prefix, sampling: Sampling, constraints: Sequence[Constraint | None]
+    ) -> list[int]:
         n, vocab = sampling.n, self._loaded.vocab
         read_before, rest = prompt.tokens[: prefix.length], prompt.tokens[prefix.length :]
-        processors = [make_processors(sampling, vocab=vocab, prompt_length=len(prompt.tokens)) for _ in range(n)]
+        processors = [
+            [*make_processors(sampling, vocab=vocab, prompt_length=len(prompt.tokens)), *filter(None, [constraint])]
+            for constraint in constraints
+        ]
         uids: list[int] = self._generator.insert(
             [list(rest) for _ in range(n)],
             max_tokens=[prompt.max_tokens] * n,
@@ -135,7 +163,7 @@ class Batch:
             prompt.marks,
             choice=number,
             state=prompt.state,
-            parse=partial(self._loaded.tokenizer.tool_parser, tools=prompt.tools) if prompt.tools else None,
+            parse=prompt.parse,
             calls=1 if request.parallel_tool_calls is False else 128,
         )
 
@@ -144,6 +172,10 @@ class Batch:
         choice = self._choices.get(response.uid)
         if choice is None:
             return None
+        if choice.constraint is not None and choice.constraint.failed:
+            self.cancel(choice.job.key)
+            words = f"The answer could not be held to what was asked: {choice.constraint.failed}"
+            return choice.job.key, Unsupported(words, param="response_format")
         events = [] if response.finish_reason == "stop" else self._say(choice, response)
         reason: FinishReason | None = "stop" if choice.writer.ended else response.finish_reason
         if reason is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from mlx_lm.utils import dequantize_model
 
 from osaurus_nb.errors import ModelRejected
 from osaurus_nb.local.memory import Profile
+from osaurus_nb.local.rules import Spelling
 from osaurus_nb.local.sampling import Defaults
 from osaurus_nb.local.text_stream import Marks
+from osaurus_nb.local.told_tools import CALL_END, CALL_START
 
 #: Its result type depends on an argument in a way that its annotation does not tell.
 _mlx_load: Any = mlx_lm.load
@@ -43,9 +45,16 @@ class Loaded:
     vocab: int
     prefill_step: int
     marks: Marks
+    #: How it writes calls of tools; None where that is no JSON.
+    spelling: Spelling | None
     defaults: Defaults = field(default_factory=Defaults)
     #: Held while a prompt is rendered and cut into tokens, which two threads may want at once.
     reading: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    @property
+    def told(self) -> bool:
+        """Must it be told of tools in words, because its template and its training know none?"""
+        return self.marks.tool_start is None
 
 
 def load(folder: Path, *, name: str, context: int | None, fast_blas: bool) -> Loaded:
@@ -70,6 +79,7 @@ def load(folder: Path, *, name: str, context: int | None, fast_blas: bool) -> Lo
         vocab=_vocab(model, len(tokenizer)),
         prefill_step=_PREFILL[profile] if fast_blas or profile != "cpu" else _PREFILL_SLOW_BLAS,
         marks=_marks(tokenizer),
+        spelling=_spelling(tokenizer),
         defaults=Defaults.from_config(_json(folder / "generation_config.json")),
     )
 
@@ -101,6 +111,21 @@ def _marks(tokenizer: Any) -> Marks:
         tool_start=tokenizer.tool_call_start,
         tool_end=tokenizer.tool_call_end,
     )
+
+
+def _spelling(tokenizer: Any) -> Spelling | None:
+    if not tokenizer.tool_call_start:
+        return Spelling(f'"{CALL_START}\\n"', f'"\\n{CALL_END}"', CALL_START)
+    if not tokenizer.tool_parser.__module__.endswith(".json_tools"):
+        return None
+    start, end = tokenizer.tool_call_start, tokenizer.tool_call_end
+    before = _term(start, tokenizer.tool_call_start_tokens)
+    return Spelling(f'{before} "\\n"', f'"\\n" {_term(end, tokenizer.tool_call_end_tokens)}', start)
+
+
+def _term(mark: str, tokens: Sequence[int]) -> str:
+    """A mark as grammars name it: by its one token, which no text can spell, or by its letters."""
+    return f"<[{tokens[0]}]>" if len(tokens) == 1 else json.dumps(mark)
 
 
 def _json(file: Path) -> Mapping[str, Any]:

@@ -51,7 +51,7 @@ def capabilities(folder: Path) -> Capabilities:
         vision=False,
         audio=False,
         documents=False,
-        json_schema=False,
+        json_schema=find_spec("llguidance") is not None,
         reasoning=any(marker in template for marker in _THINKING),
         embeddings=False,
     )

@@ -1,18 +1,21 @@
-"""From a request to the tokens that the model reads. Refuses what this model, or this engine yet, cannot serve."""
+"""From a request to the tokens that the model reads. Refuses what this model cannot serve."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jinja2
 
 from osaurus_nb.errors import ContextTooLong, RequestError, Unsupported
 from osaurus_nb.events import Warned
+from osaurus_nb.local.answer import ToolParser
 from osaurus_nb.local.loading import Loaded
 from osaurus_nb.local.templates import to_template, tools_to_template
 from osaurus_nb.local.text_stream import Marks, State
+from osaurus_nb.local.told_tools import CALL_END, CALL_START, in_words, read_call
 from osaurus_nb.models import LOCAL, TokenCount
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.wire._opaque import dropped
@@ -31,7 +34,8 @@ class Prompt:
     max_tokens: int
     state: State
     marks: Marks
-    tools: list[dict[str, Any]]
+    #: Reads a call; None where no tools are offered.
+    parse: ToolParser | None
     warnings: tuple[Warned, ...]
 
 
@@ -61,7 +65,7 @@ def read(request: ChatRequest, loaded: Loaded) -> Prompt:
         max_tokens=min(left, wanted or DEFAULT_MAX_TOKENS),
         state="text" if is_raw(request) else _state(text.words, loaded),
         marks=_marks(request, loaded, text),
-        tools=text.tools,
+        parse=_parser(loaded, text.tools),
         warnings=tuple(_warnings(request, loaded, left)),
     )
 
@@ -80,19 +84,14 @@ def is_raw(request: ChatRequest) -> bool:
     return isinstance(ours, Mapping) and ours.get("raw_prompt") is True
 
 
-def _refuse_unserved(request: ChatRequest, loaded: Loaded) -> None:
-    shape = request.response_format
-    if shape is not None and shape.kind != "text":
-        raise Unsupported(f"Local models cannot yet be held to {shape.kind}.", param="response_format")
-    if request.tools and request.tool_choice != "none" and not loaded.marks.tool_start:
-        raise Unsupported(f"{loaded.name!r} has no tool calls.", param="tools")
-    if request.tool_choice not in (None, "auto", "none"):
-        raise Unsupported("Local models cannot yet be forced to call a tool.", param="tool_choice")
+def begun_by_caller(request: ChatRequest) -> str:
+    """The words of an answer that is carried on, not followed by a new one: the chat ends in the assistant's turn."""
+    last = request.messages[-1]
+    return last.text if last.role == "assistant" and not last.tool_calls else ""
 
 
 def render(request: ChatRequest, loaded: Loaded, *, answering: bool = False) -> Rendered:
     """The words and tokens of a prompt. `answering` closes thoughts that the template has opened."""
-    _refuse_unserved(request, loaded)
     # Tokenizers and templates are made for one thread at a time; counting comes from another than the engine's.
     with loaded.reading:
         return _render_raw(request, loaded) if is_raw(request) else _render_chat(request, loaded, answering)
@@ -121,13 +120,16 @@ def _render_chat(request: ChatRequest, loaded: Loaded, answering: bool) -> Rende
     if not loaded.tokenizer.has_chat_template:
         raise Unsupported(f"{loaded.name!r} has no chat template: it is not made for chats.", param="messages")
     chat = to_template(request.messages)
-    # An answer that the caller began is carried on, not followed by a new one.
-    begun = request.messages[-1].role == "assistant" and not request.messages[-1].tool_calls
+    if loaded.told:
+        chat = in_words(chat, tools, request.tool_choice)
+    begun = bool(begun_by_caller(request))
     options: dict[str, Any] = {"add_generation_prompt": not begun, "continue_final_message": begun}
+    if tools and not loaded.told:
+        options["tools"] = tools
     if request.reasoning_effort is not None:
         options["enable_thinking"] = request.reasoning_effort != "none"
     try:
-        text: str = loaded.tokenizer.apply_chat_template(chat, tools=tools or None, tokenize=False, **options)
+        text: str = loaded.tokenizer.apply_chat_template(chat, tokenize=False, **options)
         if answering and _state(text, loaded) == "reasoning":
             text += f"{loaded.marks.think_end}\n\n"
         tokens: list[int] = loaded.tokenizer.encode(text, add_special_tokens=False)
@@ -155,7 +157,15 @@ def _marks(request: ChatRequest, loaded: Loaded, text: Rendered) -> Marks:
     if is_raw(request):
         return Marks(stops=stops)
     marks = replace(loaded.marks, stops=stops)
-    return marks if text.tools else replace(marks, tool_start=None, tool_end=None)
+    if not text.tools:
+        return replace(marks, tool_start=None, tool_end=None)
+    return replace(marks, tool_start=CALL_START, tool_end=CALL_END) if loaded.told else marks
+
+
+def _parser(loaded: Loaded, tools: list[dict[str, Any]]) -> ToolParser | None:
+    if not tools:
+        return None
+    return read_call if loaded.told else partial(loaded.tokenizer.tool_parser, tools=tools)
 
 
 def _warnings(request: ChatRequest, loaded: Loaded, left: int) -> list[Warned]:
@@ -166,6 +176,9 @@ def _warnings(request: ChatRequest, loaded: Loaded, left: int) -> list[Warned]:
     thinks = loaded.marks.think_start and not is_raw(request)
     if request.reasoning_effort not in (None, "none") and not thinks:
         warnings.append(Warned("ignored", f"{loaded.name!r} does not think apart.", "reasoning_effort"))
+    if request.tools and request.tool_choice != "none" and loaded.told:
+        words = f"{loaded.name!r} was not trained to call tools: it is told of them in words."
+        warnings.append(Warned("untrained_tools", words, "tools"))
     for name in sorted(request.extra.keys() - HARMLESS):
         warnings.append(Warned("ignored", "Local models do not know this setting.", name))
     return [*warnings, *dropped(request, LOCAL)]

@@ -12,13 +12,13 @@ import pytest
 
 pytest.importorskip("mlx_lm")
 
-from osaurus_nb.errors import ContextTooLong, RequestError, Unsupported
+from osaurus_nb.errors import ContextTooLong, RequestError
 from osaurus_nb.events import Answer, Event, Fold, TextDelta, Warned
 from osaurus_nb.local.batch import Batch
 from osaurus_nb.local.loading import Loaded, load
 from osaurus_nb.local.sampling import Defaults
 from osaurus_nb.messages import assistant, system, user
-from osaurus_nb.request import ChatRequest, ResponseFormat, Sampling, Tool
+from osaurus_nb.request import ChatRequest, Sampling
 
 GREEDY = Sampling(temperature=0.0, max_output_tokens=24)
 WORDS = ["ping", "a longer question, about nothing in particular", "x" * 300, "Grüße, 🦕!"]
@@ -222,21 +222,6 @@ def test_an_answer_longer_than_the_window_is_limited(batch: Batch):
 
     assert fold(events).finish_reason == "length"
     assert any(isinstance(event, Warned) and event.param == "max_output_tokens" for event in events)
-
-
-@pytest.mark.parametrize(
-    ("options", "param"),
-    [
-        ({"response_format": ResponseFormat("json_object")}, "response_format"),
-        ({"tools": (Tool("f"),), "tool_choice": "required"}, "tool_choice"),
-    ],
-)
-def test_what_cannot_be_served_is_refused(batch: Batch, options: dict[str, object], param: str):
-    """A feature that we do not have is an error before the call, naming the field."""
-    with pytest.raises(Unsupported) as caught:
-        batch.admit("k", ask("x", **options))
-
-    assert caught.value.param == param
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_a_raw_prompt_is_read_as_it_stands(loaded: Loaded):
     prompt = read(raw("<think>", sampling=Sampling(stop=("x",))), loaded)
 
     assert loaded.tokenizer.decode(prompt.tokens) == "<think>"
-    assert (prompt.state, prompt.tools) == ("text", [])
+    assert (prompt.state, prompt.parse) == ("text", None)
     assert (prompt.marks.think_start, prompt.marks.tool_start, prompt.marks.stops) == (None, None, ("x",))
     assert count(raw("<think>"), loaded).input_tokens == len(prompt.tokens)
 
