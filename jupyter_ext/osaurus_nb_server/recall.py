@@ -19,7 +19,7 @@ from osaurus_nb.gateway.responses import Items, NotKept, PreviousNotFound, Respo
 from osaurus_nb.request import ChatRequest, Sent
 
 if TYPE_CHECKING:  # the table of dialects has a row for this
-    from osaurus_nb_server.dialects import Asked, Encoder
+    from osaurus_nb_server.dialect import Asked, Encoder
 
 log = logging.getLogger("osaurus_nb")
 

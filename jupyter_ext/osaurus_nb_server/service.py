@@ -19,7 +19,7 @@ from osaurus_nb.gateway.responses import Bounds, ResponseStore, StoreFailed
 from osaurus_nb.gateway.throttle import Throttle
 from osaurus_nb.models import LOCAL, SourceStatus
 from osaurus_nb.runtime import Backend
-from osaurus_nb_server.dialects import Codec, Dialect
+from osaurus_nb_server.dialect import Codec, Dialect
 
 if TYPE_CHECKING:  # the local room is loaded when the first request needs it
     from osaurus_nb.local.protocol import Health

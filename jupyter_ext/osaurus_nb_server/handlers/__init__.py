@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from osaurus_nb_server.dialects import GENERATE, OLLAMA, REFUSED, Dialect
+from osaurus_nb_server.dialect import Dialect
+from osaurus_nb_server.dialects import GENERATE, OLLAMA, REFUSED
 from osaurus_nb_server.handlers.base import ApiHandler, NotFoundHandler, RefusedHandler, RootHandler
 from osaurus_nb_server.handlers.generate import GenerateHandler
 from osaurus_nb_server.handlers.health import HealthHandler

@@ -27,7 +27,8 @@ from tornado.web import HTTPError, stream_request_body
 
 from osaurus_nb.errors import AccessDenied, BodyTooLarge, Forbidden, OsaurusError, Unsupported
 from osaurus_nb.gateway.keys import IssuedKey, Scope
-from osaurus_nb_server.dialects import Codec, Dialect, spoken
+from osaurus_nb_server.dialect import Codec, Dialect
+from osaurus_nb_server.dialects import spoken
 from osaurus_nb_server.handlers import faults
 from osaurus_nb_server.service import Service
 

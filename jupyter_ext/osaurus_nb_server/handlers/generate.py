@@ -10,19 +10,17 @@ from functools import cache
 
 from osaurus_nb.events import Event, Fold, Relayed
 from osaurus_nb.request import ChatRequest
-from osaurus_nb_server.dialects import Address, Asked, Attend, Encoder
+from osaurus_nb_server.dialect import Address, Asked, Attend, Encoder
 from osaurus_nb_server.handlers.outlet import Outlet
 from osaurus_nb_server.handlers.route import Route
 from osaurus_nb_server.handlers.work import WorkHandler
-from osaurus_nb_server.recall import Caller
 
 
 class GenerateHandler(WorkHandler):
     """Reads the question with the codec of its path and hands the answer on."""
 
     async def work(self, address: Address) -> None:
-        caller = Caller(self.owner, self.service.responses)
-        question = await self.dialect.read(self.codec, bytes(self.body), address, caller)
+        question = await self.dialect.read(self.codec, bytes(self.body), address)
         request = question.request
         self.body = bytearray()
         route = Route(self.request_id, request.model)

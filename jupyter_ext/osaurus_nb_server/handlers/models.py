@@ -11,7 +11,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 
 from osaurus_nb.catalog import names
 from osaurus_nb.models import LOCAL, ModelCard
-from osaurus_nb_server.dialects import Address, Codec
+from osaurus_nb_server.dialect import Address, Codec
 from osaurus_nb_server.handlers.base import ApiHandler
 from osaurus_nb_server.handlers.work import WorkHandler
 

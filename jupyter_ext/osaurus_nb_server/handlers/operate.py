@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from osaurus_nb_server.dialects import Address
+from osaurus_nb_server.dialect import Address
 from osaurus_nb_server.handlers.route import Route
 from osaurus_nb_server.handlers.work import WorkHandler
 from osaurus_nb_server.operations import Operation

@@ -22,7 +22,7 @@ from osaurus_nb.events import (
     ToolCallDelta,
     ToolCallStarted,
 )
-from osaurus_nb_server.dialects import Encoder
+from osaurus_nb_server.dialect import Encoder
 from osaurus_nb_server.handlers import faults
 from osaurus_nb_server.handlers.base import ApiHandler, log
 from osaurus_nb_server.handlers.route import Route

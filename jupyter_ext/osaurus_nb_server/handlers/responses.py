@@ -15,7 +15,8 @@ from osaurus_nb.gateway.responses import Order, ResponseNotFound, ResponseStore,
 from osaurus_nb.models import Usage
 from osaurus_nb.request import ChatRequest
 from osaurus_nb_server import recall
-from osaurus_nb_server.dialects import OPENAI_RESPONSES, Address
+from osaurus_nb_server.dialect import Address
+from osaurus_nb_server.dialects import OPENAI_RESPONSES
 from osaurus_nb_server.handlers.base import ApiHandler
 from osaurus_nb_server.handlers.route import Route
 from osaurus_nb_server.handlers.work import WorkHandler

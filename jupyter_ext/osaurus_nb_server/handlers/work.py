@@ -10,7 +10,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.iostream import StreamClosedError
 
 from osaurus_nb.gateway.keys import Scope
-from osaurus_nb_server.dialects import Address
+from osaurus_nb_server.dialect import Address
 from osaurus_nb_server.handlers import faults
 from osaurus_nb_server.handlers.base import ApiHandler
 from osaurus_nb_server.recall import Caller

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from osaurus_nb.events import AttemptStarted, Event, Started, Warned
 from osaurus_nb.runtime import Backend
-from osaurus_nb_server.dialects import Address, Dialect
+from osaurus_nb_server.dialect import Address, Dialect
 
 
 class Answered(Protocol):

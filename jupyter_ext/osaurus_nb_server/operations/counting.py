@@ -10,7 +10,8 @@ from osaurus_nb.models import TokenCount
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.runtime import Backend
 from osaurus_nb_server import recall
-from osaurus_nb_server.dialects import ANTHROPIC, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES, Address, Dialect
+from osaurus_nb_server.dialect import Address, Dialect
+from osaurus_nb_server.dialects import ANTHROPIC, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES
 from osaurus_nb_server.operations._operation import Operation, Outcome
 
 #: The question; or its head, and what its caller wrote.

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from osaurus_nb.runtime import Backend
 from osaurus_nb.wire import decisions
-from osaurus_nb_server.dialects import GEMINI, OLLAMA, OPENAI_CHAT, Address, spoken
+from osaurus_nb_server.dialect import Address
+from osaurus_nb_server.dialects import GEMINI, OLLAMA, OPENAI_CHAT, spoken
 from osaurus_nb_server.operations._operation import Operation, Outcome
 
 

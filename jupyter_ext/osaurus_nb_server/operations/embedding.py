@@ -9,7 +9,8 @@ from typing import Any
 
 from osaurus_nb.embeddings import EmbeddingRequest
 from osaurus_nb.runtime import Backend
-from osaurus_nb_server.dialects import GEMINI, OLLAMA, OPENAI_CHAT, Address, Dialect
+from osaurus_nb_server.dialect import Address, Dialect
+from osaurus_nb_server.dialects import GEMINI, OLLAMA, OPENAI_CHAT
 from osaurus_nb_server.operations._operation import Operation, Outcome
 
 #: Reads the question with the codec of its dialect.
