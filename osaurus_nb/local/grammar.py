@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from osaurus_nb.local.loading import Loaded
 from osaurus_nb.local.text_stream import State
 
 _LONGEST_PROBLEM = 300
+_EXCERPT = re.compile(r"\s*(\d+ \|.*|\^+)\s*")
+_PLACE = re.compile(r"^at \d+\(\d+\): (failed to compile JSON schema: )?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,5 +169,6 @@ class Constraint:
 
 
 def _told(matcher: Any) -> str:
-    """The engine's own words in one line. They may name keys of the schema, never what was said."""
-    return " ".join(str(matcher.get_error()).split())[:_LONGEST_PROBLEM]
+    """The engine's own words in one line, without the excerpt of the grammar that it adds."""
+    lines = (line for line in str(matcher.get_error()).splitlines() if not _EXCERPT.fullmatch(line))
+    return _PLACE.sub("", " ".join(" ".join(lines).split()))[:_LONGEST_PROBLEM]

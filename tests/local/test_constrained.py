@@ -74,6 +74,26 @@ def untrained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Loa
     return load(folder, name="plain", context=2048, fast_blas=True)
 
 
+#: As single tokens, in the places of letters that nobody needs here.
+MARKS = ("<tool_call>", "</tool_call>", "<think>", "</think>")
+
+
+@pytest.fixture(scope="module")
+def marked(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """The tiny model with a vocabulary like that of models that think and call: each mark is one token."""
+    folder = shutil.copytree(tiny_model, tmp_path_factory.mktemp("marked") / "marked")
+    file = folder / "tokenizer.json"
+    settings = json.loads(file.read_text())
+    letters = {number: letter for letter, number in settings["model"]["vocab"].items()}
+    for number, mark in enumerate(MARKS, 150):
+        settings["model"]["vocab"][mark] = settings["model"]["vocab"].pop(letters[number])
+        settings["added_tokens"].append(
+            {**settings["added_tokens"][0], "id": number, "content": mark, "special": False}
+        )
+    file.write_text(json.dumps(settings))
+    return load(folder, name="marked", context=2048, fast_blas=True)
+
+
 def schema(value: dict[str, Any]) -> ResponseFormat:
     return ResponseFormat("json_schema", name="answer", schema=value)
 
@@ -187,9 +207,10 @@ def test_an_answer_that_the_caller_began_is_held_too(loaded: Loaded):
 def test_a_schema_that_cannot_be_enforced_is_refused(loaded: Loaded, bad: dict[str, Any], named: str):
     """What the grammar engine cannot hold an answer to is an error that names it, before anything is said."""
     with pytest.raises(Unsupported, match=named) as caught:
-        told(loaded, request(response_format=schema(bad)))
+        told(loaded, request(response_format=schema({**bad, "description": "canary"})))
 
     assert caught.value.param == "response_format"
+    assert "canary" not in caught.value.message
 
 
 def test_a_call_that_must_be_made_is_made(loaded: Loaded):
@@ -338,6 +359,32 @@ def test_untrained_models_read_calls_and_results(untrained: Loaded):
         assert "<tool_response>\nnoon\n</tool_response>\n<tool_response>\nmidnight\n</tool_response>" in words
         assert words.startswith("<|im_start|>system\nBe brief.")
         assert ("The time" in words) == bool(tools)
+
+
+def test_marks_that_are_tokens_are_drawn_as_tokens(marked: Loaded):
+    """A forced call is between the model's own marks, not between letters that look like them."""
+    one = request(DRAWN, tools=(WEATHER, TIME), tool_choice="required", reasoning_effort="none")
+
+    found = told(marked, one)
+
+    assert marked.spelling is not None
+    assert "<[150]>" in marked.spelling.before
+    assert len(found.choices[0].message.tool_calls) == 1
+    assert (found.text, found.finish_reason) == ("", "tool_calls")
+
+
+def test_a_model_that_thinks_may_think_first(marked: Loaded):
+    """A thinking model that opens its thoughts may; its answer behind them has the format. Unasked, it may not."""
+    likes_to_think = {"152": 40.0, "153": 40.0}
+    one = request(replace(DRAWN, logit_bias=likes_to_think, max_output_tokens=400), response_format=schema(CITY))
+
+    thought, direct = told(marked, one), told(marked, replace(one, reasoning_effort="none"))
+
+    kinds = [type(part).__name__ for part in thought.choices[0].message.parts]
+    assert kinds == ["Reasoning", "Text"]
+    assert [type(part).__name__ for part in direct.choices[0].message.parts] == ["Text"]
+    for found in (thought, direct):
+        assert json.loads(found.text)["days"]
 
 
 def test_thoughts_are_free_and_the_answer_is_held(loaded: Loaded):
