@@ -79,9 +79,11 @@ class Reading:
 
 
 def _behind(relayed: list[bytes], events: list[ev.Event]) -> list[ev.Event]:
+    """The bytes and the events beside them."""
     token, visible = any(map(ev.is_token, events)), any(map(ev.is_visible, events))
-    rest = [event for event in events if not isinstance(event, _SAID)]
-    return [ev.Relayed(b"".join(relayed), len(relayed), token, visible), *rest]
+    started = [event for event in events if isinstance(event, ev.Started)]  # headers say it, and go first
+    rest = [event for event in events if not isinstance(event, (*_SAID, ev.Started))]
+    return [*started, ev.Relayed(b"".join(relayed), len(relayed), token, visible), *rest]
 
 
 def _joined(events: list[ev.Event]) -> list[ev.Event]:
