@@ -120,8 +120,6 @@ def _render_chat(request: ChatRequest, loaded: Loaded, answering: bool) -> Rende
     if not loaded.tokenizer.has_chat_template:
         raise Unsupported(f"{loaded.name!r} has no chat template: it is not made for chats.", param="messages")
     chat = to_template(request.messages)
-    if loaded.told:
-        chat = in_words(chat, tools, request.tool_choice)
     begun = bool(begun_by_caller(request))
     options: dict[str, Any] = {"add_generation_prompt": not begun, "continue_final_message": begun}
     if tools and not loaded.told:
@@ -129,11 +127,13 @@ def _render_chat(request: ChatRequest, loaded: Loaded, answering: bool) -> Rende
     if request.reasoning_effort is not None:
         options["enable_thinking"] = request.reasoning_effort != "none"
     try:
+        if loaded.told:
+            chat = in_words(chat, tools, request.tool_choice)
         text: str = loaded.tokenizer.apply_chat_template(chat, tokenize=False, **options)
         if answering and _state(text, loaded) == "reasoning":
             text += f"{loaded.marks.think_end}\n\n"
         tokens: list[int] = loaded.tokenizer.encode(text, add_special_tokens=False)
-    except (jinja2.TemplateError, ValueError, TypeError, KeyError) as fault:
+    except (jinja2.TemplateError, ValueError, TypeError, KeyError, RecursionError) as fault:
         raise RequestError(_complaint(fault, loaded), param="messages") from None
     return Rendered(text, tokens, tools)
 

@@ -44,6 +44,13 @@ def rule(request: ChatRequest, *, spelling: Spelling | None, told: bool, check: 
 
     `spelling` is None for a model whose calls are no JSON. `told` says that it knows of tools by words alone.
     """
+    try:
+        return _rule(request, spelling, told, check)
+    except RecursionError:
+        raise Unsupported("A schema is nested too deeply to hold an answer to it.", param="response_format") from None
+
+
+def _rule(request: ChatRequest, spelling: Spelling | None, told: bool, check: Check) -> Rule | None:
     schema = _schema(request.response_format, check)
     tools: Sequence[Tool] = request.tools if request.tool_choice != "none" else ()
     forced = request.tool_choice == "required" or isinstance(request.tool_choice, NamedTool)
@@ -77,8 +84,8 @@ def _with_calls(
     lines.append(f"call: {spelling.before} body {spelling.after}")
     lines.append("body: " + " | ".join(f"call{at}" for at in range(len(tools))))
     for at, (tool, shape) in enumerate(zip(tools, shapes, strict=True)):
-        head = f'{{"name": {json.dumps(tool.name, ensure_ascii=False)}, "arguments": '
-        lines.append(f'call{at}: {_literal(head)} {shape} "}}"')
+        head = json.dumps(f'{{"name": {json.dumps(tool.name, ensure_ascii=False)}, "arguments": ')
+        lines.append(f'call{at}: {head} {shape} "}}"')
     if instead == _PLAIN:
         lines.append(f"text: TEXT\nTEXT: /(?s:.*)/ & ~/(?s:{spelling.start}.*)/")
     return Rule("\n".join(lines) + "\n", tuple(warnings))
@@ -156,7 +163,3 @@ def _closed(schema: Any) -> Any:
 _LISTS = ("anyOf", "oneOf", "prefixItems")
 _MAPS = ("properties", "$defs", "definitions")
 _OPENERS = {"additionalProperties", "patternProperties", "unevaluatedProperties"}
-
-
-def _literal(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

@@ -213,6 +213,22 @@ def test_a_schema_that_cannot_be_enforced_is_refused(loaded: Loaded, bad: dict[s
     assert "canary" not in caught.value.message
 
 
+@pytest.mark.parametrize("depth", [130, 450])
+def test_schemas_of_any_depth_hurt_nobody(loaded: Loaded, untrained: Loaded, depth: int):
+    """A schema nested beyond reason is refused, as a format and as a tool's, and the engine lives on."""
+    deep: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        deep = {"type": "object", "properties": {"a": deep}}
+
+    for model in (loaded, untrained):
+        for options in (
+            {"response_format": schema(deep)},
+            {"tools": (Tool("f", "", deep),), "tool_choice": "required"},
+        ):
+            with pytest.raises(RequestError):
+                told(model, request(**options))
+
+
 def test_a_call_that_must_be_made_is_made(loaded: Loaded):
     """With `required` a model of noise calls one of the tools, with arguments of its schema, and says nothing else."""
     (events,) = run(loaded, request(DRAWN, tools=(WEATHER, TIME), tool_choice="required", parallel_tool_calls=False))
