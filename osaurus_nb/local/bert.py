@@ -13,6 +13,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from osaurus_nb.errors import ModelRejected
+from osaurus_nb.local import cpu_math
 
 Pooling = Literal["mean", "cls"]
 _nn: Any = nn  # its annotations do not name what its decorators made
@@ -69,7 +70,11 @@ class Shape:
 class Bert:
     """The weights of one model. Call it with ids that are padded to one length, and a mask that says which are real."""
 
-    def __init__(self, weights: Mapping[str, mx.array], shape: Shape, *, pooling: Pooling = "mean") -> None:
+    def __init__(
+        self, weights: Mapping[str, mx.array], shape: Shape, *, pooling: Pooling = "mean", on_cpu: bool = False
+    ) -> None:
+        self._on_cpu = on_cpu
+        self._activate = cpu_math.gelu if on_cpu and shape.activation == "gelu" else _ACTIVATIONS[shape.activation]
         self._shape = shape
         self._pooling = pooling
         self._weights = _sound({name.removeprefix("bert."): array for name, array in weights.items()}, shape)
@@ -97,7 +102,7 @@ class Bert:
 
     def _layer(self, state: mx.array, mask: mx.array, name: str) -> mx.array:
         seen = self._attend(state, mask, f"{name}.attention")
-        wide = _ACTIVATIONS[self._shape.activation](self._dense(seen, f"{name}.intermediate.dense"))
+        wide = self._activate(self._dense(seen, f"{name}.intermediate.dense"))
         return self._norm(seen + self._dense(wide, f"{name}.output.dense"), f"{name}.output.LayerNorm")
 
     def _attend(self, state: mx.array, mask: mx.array, name: str) -> mx.array:
@@ -107,7 +112,11 @@ class Bert:
             self._dense(state, f"{name}.self.{part}").reshape(rows, length, -1, size).transpose(0, 2, 1, 3)
             for part in ("query", "key", "value")
         )
-        seen = mx.fast.scaled_dot_product_attention(queries, keys, values, scale=size**-0.5, mask=mask)
+        if self._on_cpu:
+            scores = mx.where(mask, (queries * size**-0.5) @ keys.swapaxes(-1, -2), -1e9)
+            seen = cpu_math.softmax(scores) @ values
+        else:
+            seen = mx.fast.scaled_dot_product_attention(queries, keys, values, scale=size**-0.5, mask=mask)
         seen = seen.transpose(0, 2, 1, 3).reshape(rows, length, hidden)
         return self._norm(state + self._dense(seen, f"{name}.output.dense"), f"{name}.output.LayerNorm")
 

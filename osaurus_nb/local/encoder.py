@@ -46,7 +46,7 @@ def load(folder: Path, *, name: str, fast_blas: bool) -> Encoder:
     profile = profile_here()
     try:
         shape = Shape.from_config(_json(folder / "config.json"))
-        model = Bert(_weights(folder, profile), shape, pooling=_pooling(folder))
+        model = Bert(_weights(folder, profile), shape, pooling=_pooling(folder), on_cpu=profile == "cpu")
         return Encoder(
             name=name,
             model=model,

@@ -24,6 +24,7 @@ from osaurus_nb.config.paths import Paths, private_dir
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import ContextTooLong, ModelRejected, RequestError, Unsupported
 from osaurus_nb.local.adapter import LocalAdapter
+from osaurus_nb.local.bert import Bert, pad
 from osaurus_nb.local.encoder import Encoder, load
 from osaurus_nb.local.pull import MINILM, pull
 from osaurus_nb.local.supervisor import WorkerSettings
@@ -91,6 +92,16 @@ def _formula(weights: dict[str, Any], ids: list[int], *, heads: int = 4, layers:
         wide = wide * 0.5 * (1 + np.vectorize(math.erf)(wide / math.sqrt(2)))
         x = norm(x + dense(wide, f"{name}.output.dense"), f"{name}.output.LayerNorm")
     return x.mean(0) / np.linalg.norm(x.mean(0))
+
+
+def test_both_ways_to_compute_agree(encoder: Encoder):
+    """What the CPU has of its own gives the vectors that mlx's kernels give."""
+    own = encoder.model
+    plain = Bert(own._weights, own._shape)
+
+    ids, real = pad([encoder.tokenizer.encode(text).ids for text in TEXTS])
+
+    assert near(plain(ids, real).tolist(), Bert(own._weights, own._shape, on_cpu=True)(ids, real).tolist())
 
 
 def test_order_and_company_change_nothing(encoder: Encoder):
