@@ -14,10 +14,15 @@ OsaurusError
 |   `-- DownloadFailed      fetching or converting it did not finish
 |-- ProviderError           theirs; carries provider and model
 |   |-- CredentialRejected  their 401 or 403
+|   |   |-- AccountFrozen   the billing account is on hold
+|   |   `-- NoIdentity      there is no identity to ask in the name of
 |   |-- QuotaExhausted      no credit left; waiting does not help
+|   |   `-- InsufficientFunds   the Router's credit does not cover this
 |   |-- RateLimited         waiting helps; carries retry_after
 |   |-- NotOffered          they do not have this model
 |   |-- Refused             they call the request wrong; another provider may too
+|   |   |-- BelowMinimumTopUp   less than the Router lets one pay in
+|   |   `-- IdempotencyConflict the same key came with another body
 |   |-- Unreachable         no connection: name, route, TLS
 |   |-- Unavailable         5xx, overloaded
 |   |-- BadAnswer           a 200 that is no answer
@@ -35,7 +40,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from osaurus_nb.models import Charge
 
 
 class OsaurusError(Exception):
@@ -80,7 +88,15 @@ class RequestError(OsaurusError):
 
 
 class Unsupported(RequestError):
+    """A feature that the model or the format cannot carry. `needs` names the field of `Capabilities` that it takes."""
+
     code = "unsupported_feature"
+
+    def __init__(
+        self, message: str, *, param: str | None = None, retry_after: float | None = None, needs: str | None = None
+    ) -> None:
+        super().__init__(message, param=param, retry_after=retry_after)
+        self.needs = needs
 
 
 class ContextTooLong(RequestError):
@@ -157,7 +173,10 @@ class DownloadFailed(LocalModelError):
 
 
 class ProviderError(OsaurusError):
-    """Something the provider did. `provider` and `model` say who; `upstream_status` is their HTTP status."""
+    """Something the provider did. `provider` and `model` say who; `upstream_status` is their HTTP status.
+
+    `charge` is what it took all the same, where it said so.
+    """
 
     status, code = 502, "provider_error"
     failover = True
@@ -176,14 +195,27 @@ class ProviderError(OsaurusError):
         self.provider = provider
         self.model = model
         self.upstream_status = upstream_status
+        self.charge: Charge | None = None
 
 
 class CredentialRejected(ProviderError):
     status, code, kind = 401, "auth_rejected", "authentication_error"
 
 
+class AccountFrozen(CredentialRejected):
+    status, code, kind = 403, "account_frozen", "permission_error"
+
+
+class NoIdentity(CredentialRejected):
+    code = "no_identity"
+
+
 class QuotaExhausted(ProviderError):
     status, code, kind = 402, "insufficient_quota", "insufficient_quota"
+
+
+class InsufficientFunds(QuotaExhausted):
+    code = "insufficient_funds"
 
 
 class RateLimited(ProviderError):
@@ -197,6 +229,16 @@ class NotOffered(ProviderError):
 class Refused(ProviderError):
     status, code, kind = 400, "request_rejected", "invalid_request_error"
     failover = False
+
+
+class BelowMinimumTopUp(Refused):
+    code = "below_minimum_topup"
+
+
+class IdempotencyConflict(Refused):
+    """Never sent again under a new key by itself: the first body may have been charged."""
+
+    status, code = 409, "idempotency_conflict"
 
 
 class Unreachable(ProviderError):

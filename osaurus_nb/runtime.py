@@ -14,7 +14,7 @@ from osaurus_nb.catalog import names
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import ModelNotFound, OsaurusError, Unsupported
-from osaurus_nb.events import Event
+from osaurus_nb.events import Event, Failed
 from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, TokenCount
 from osaurus_nb.ports import (
     Adapter,
@@ -31,6 +31,7 @@ from osaurus_nb.ports import (
 )
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.routing import deciding, engine
+from osaurus_nb.routing.advice import advised
 from osaurus_nb.routing.plan import Candidate, Plan, chain
 from osaurus_nb.routing.tokens import estimate, estimate_texts
 
@@ -118,7 +119,8 @@ class Runtime:
             self._tell(step, warning)
             yield warning
         async with aclosing(engine.run(plan, request, step, timeouts=self._timeouts)) as stream:
-            async for event in stream:
+            async for said in stream:
+                event = Failed(advised(said.error, self._known())) if isinstance(said, Failed) else said
                 self._tell(step, event)
                 yield event
 
@@ -207,6 +209,10 @@ class Runtime:
     def _cards(self, adapter: Adapter) -> Sequence[ModelCard]:
         listing = self._listings.get(adapter)
         return listing.cards if listing is not None else ()
+
+    def _known(self) -> Iterable[ModelCard]:
+        """All models that were listed so far."""
+        return (card for listing in self._listings.values() for card in listing.cards)
 
     async def _list(self, adapter: Adapter) -> _Listing:
         try:

@@ -90,5 +90,9 @@ def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
+_CAPABILITIES = {"image": "vision", "audio": "audio", "document": "documents"}
+
+
 def _no_media(part: Media) -> Unsupported:
-    return Unsupported(f"This model reads text only; it cannot take an {part.kind} part.", param="messages")
+    words = f"This model reads text only; it cannot take an {part.kind} part."
+    return Unsupported(words, param="messages", needs=_CAPABILITIES.get(part.kind))
