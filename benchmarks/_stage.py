@@ -58,8 +58,32 @@ def upstream() -> Iterator[Running]:
 
 
 @contextmanager
-def home(providers: Mapping[str, str] | None = None, *, model: Path | None = None) -> Iterator[Path]:
-    """A private `$OSAURUS_HOME` with these providers and this model, for this process and those that it starts."""
+def fast_upstream() -> Iterator[Running]:
+    """A provider that costs as little as it can, in two dialects; see `_upstream.py`."""
+    with child(["benchmarks/_upstream.py"]) as (pid, url):
+        yield Running(pid, url)
+
+
+@contextmanager
+def references(upstream: str) -> Iterator[tuple[Running, Running]]:
+    """The two yardsticks of `_minimum.py`, in one process: the bare handler and the least gateway."""
+    with child(["benchmarks/_minimum.py", upstream]) as (pid, line):
+        ready = json.loads(line)
+        bare, minimum = (Running(pid, f"{ready['url']}/{path}", ready["key"]) for path in ("bare", "minimum"))
+        yield bare, minimum
+
+
+@contextmanager
+def home(
+    providers: Mapping[str, str] | None = None,
+    *,
+    model: Path | None = None,
+    formats: Mapping[str, str] | None = None,
+) -> Iterator[Path]:
+    """A private `$OSAURUS_HOME` with these providers and this model, for this process and those that it starts.
+
+    `formats` names the dialect of a provider that does not speak Chat Completions.
+    """
     with tempfile.TemporaryDirectory(prefix="osaurus-bench-") as name:
         before = dict(os.environ)
         os.environ["OSAURUS_HOME"] = name
@@ -67,7 +91,7 @@ def home(providers: Mapping[str, str] | None = None, *, model: Path | None = Non
             os.environ.pop(variable, None)
         file = ProviderFile(Paths(Path(name)))
         for provider, url in (providers or {}).items():
-            file.add(provider, url)
+            file.add(provider, url, format=(formats or {}).get(provider, "openai"))
         if model is not None:
             shutil.copytree(model, private_dir(Path(name) / "models") / model.name, copy_function=_link_or_copy)
         try:

@@ -1,28 +1,19 @@
-"""A paced upstream whose every chunk says when it was sent, and a bare client that notes how late each one arrives.
+"""A bare client that notes when a stream begins, and how late each of its stamped words arrives.
 
-    python benchmarks/_stamped.py        # serves until it is ended, and prints its URL
-
-The stamp is the chunk's text: `time.monotonic_ns()`, a clock that all processes of a machine share. The model's name
-asks for the pace: `stamped?chunks=100&interval=0.01`.
+It does nothing beyond framing and looking for stamps, which `_upstream.py` writes: moments of sending.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-_STAMP = re.compile(rb'"content": ?"(\d+)"')
-_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-def model(chunks: int, interval: float) -> str:
-    return f"stamped?chunks={chunks}&interval={interval}"
+_STAMP = re.compile(rb'@(\d+)(?=[@"])')  # words that came together may go on together
 
 
 class Arrivals(NamedTuple):
@@ -33,7 +24,7 @@ class Arrivals(NamedTuple):
 
 
 class Listener:
-    """One kept connection to an OpenAI-compatible base URL; it does nothing beyond framing and looking for stamps."""
+    """One kept connection to an OpenAI-compatible base URL."""
 
     def __init__(self, url: str, key: str = "") -> None:
         address = urlsplit(url)
@@ -50,12 +41,8 @@ class Listener:
 
     async def listen(self, name: str) -> Arrivals:
         """Ask for one stream and note its chunks."""
-        body = json.dumps({"model": name, "stream": True, "messages": [{"role": "user", "content": "Go."}]}).encode()
         asked = time.monotonic_ns()
-        self._writer.write(f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        if b" 200 " not in head.partition(b"\r\n")[0]:
-            raise SystemExit(f"no stream came: {head.decode('latin-1')}")
+        await self._ask(name)
         first, transits, unread = 0, [], b""
         while not unread.endswith(b"0\r\n\r\n"):
             unread += await self._more()
@@ -66,52 +53,25 @@ class Listener:
             unread = unread[end:]
         return Arrivals((first - asked) / 1e6, transits)
 
+    async def stall(self, name: str, pause: Callable[[], Awaitable[None]]) -> int:
+        """Ask for one stream, read nothing while `pause` lasts, then the rest. How many bytes came."""
+        await self._ask(name)
+        await pause()
+        seen, tail = 0, b""
+        while not tail.endswith(b"0\r\n\r\n"):
+            data = await self._more()
+            seen, tail = seen + len(data), (tail + data)[-5:]
+        return seen
+
+    async def _ask(self, name: str) -> None:
+        body = json.dumps({"model": name, "stream": True, "messages": [{"role": "user", "content": "Go."}]}).encode()
+        self._writer.write(f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        if b" 200 " not in head.partition(b"\r\n")[0]:
+            raise SystemExit(f"no stream came: {head.decode('latin-1')}")
+
     async def _more(self) -> bytes:
         data = await self._reader.read(65536)
         if not data:
             raise SystemExit("the stream broke off")
         return data
-
-
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-        while True:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"(?i)content-length: *(\d+)", head)
-            body = await reader.readexactly(int(length[1]) if length else 0)
-            await _answer(json.loads(body), writer)
-    writer.close()
-
-
-async def _answer(ask: Mapping[str, str], writer: asyncio.StreamWriter) -> None:
-    how = parse_qs(ask["model"].partition("?")[2])
-    count, interval = int(how["chunks"][0]), float(how["interval"][0])
-    loop = asyncio.get_running_loop()
-    writer.write(_HEAD)
-    due = loop.time()
-    for _ in range(count):
-        due += interval
-        await asyncio.sleep(due - loop.time())
-        writer.write(_event({"content": str(time.monotonic_ns())}))
-    writer.write(_event({}, "stop") + _framed(b"data: [DONE]\n\n") + b"0\r\n\r\n")
-    await writer.drain()
-
-
-def _event(delta: Mapping[str, str], finish: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    chunk = {"id": "chatcmpl-stamped", "object": "chat.completion.chunk", "created": 0, "model": "stamped"}
-    return _framed(b"data: " + json.dumps({**chunk, "choices": [choice]}).encode() + b"\n\n")
-
-
-def _framed(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-async def main() -> None:
-    server = await asyncio.start_server(_serve, "127.0.0.1", 0)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
-    await server.serve_forever()
-
-
-if __name__ == "__main__":
-    asyncio.run(main())

@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-import _stamped
 from _measure import arguments, percentile, pin, table, verdict
-from _stage import SMALL_MODEL, Running, child, endpoint, home
+from _stage import SMALL_MODEL, Running, endpoint, fast_upstream, home
+from _stamped import Listener
+from _upstream import paced
 
 FIRST_GOAL, LATE_GOAL = 2.0, 5.0
 STREAMS = 16
-Route = tuple[_stamped.Listener, str]
+Route = tuple[Listener, str]
 
 
 async def first_tokens(routes: dict[str, Route], count: int) -> dict[str, list[float]]:
@@ -26,7 +27,7 @@ async def first_tokens(routes: dict[str, Route], count: int) -> dict[str, list[f
     taken: dict[str, list[float]] = {name: [] for name in routes}
     for number in range(-20, count):
         for name, (listener, prefix) in routes.items():
-            arrivals = await listener.listen(prefix + _stamped.model(3, 0.001))
+            arrivals = await listener.listen(prefix + paced(3, 0.001))
             if number >= 0:
                 taken[name].append(arrivals.first)
     return taken
@@ -37,7 +38,7 @@ async def transits(routes: dict[str, list[Route]], chunks: int, interval: float,
     taken: dict[str, list[float]] = {name: [] for name in routes}
     for number in range(-1, rounds):
         for name, together in routes.items():
-            streams = (each.listen(prefix + _stamped.model(chunks, interval)) for each, prefix in together)
+            streams = (each.listen(prefix + paced(chunks, interval)) for each, prefix in together)
             for arrivals in await asyncio.gather(*streams):
                 assert len(arrivals.transits) == chunks
                 taken[name] += arrivals.transits if number >= 0 else []
@@ -48,7 +49,7 @@ async def measure(direct: str, ours: Running, *, asks: int, chunks: int, rounds:
     async with AsyncExitStack() as opened:
 
         async def connect(url: str, key: str, prefix: str) -> list[Route]:
-            made = [_stamped.Listener(url, key) for _ in range(STREAMS)]
+            made = [Listener(url, key) for _ in range(STREAMS)]
             return [(await opened.enter_async_context(each), prefix) for each in made]
 
         many = {
@@ -75,11 +76,15 @@ def _report(title: str, taken: dict[str, list[float]], share: float) -> float:
 def main() -> None:
     given = arguments(__doc__, rounds=5)
     asks, chunks = (100, 100) if given.quick else (1000, 500)
-    with child(["benchmarks/_stamped.py"]) as (pid, url), home({"bench": url}, model=SMALL_MODEL), endpoint() as ours:
-        pin(pid, 0)
+    with (
+        fast_upstream() as provider,
+        home({"bench": provider.url}, model=SMALL_MODEL),
+        endpoint() as ours,
+    ):
+        pin(provider.pid, 0)
         pin(0, 0)
         pin(ours.pid, 1)
-        asyncio.run(measure(url, ours, asks=asks, chunks=chunks, rounds=given.rounds))
+        asyncio.run(measure(provider.url, ours, asks=asks, chunks=chunks, rounds=given.rounds))
 
 
 if __name__ == "__main__":

@@ -1,109 +1,104 @@
-"""CPU of the serving process for one answer through our endpoint, beside a bare authenticated Jupyter handler.
+"""CPU of the serving process for a question with a whole answer: our endpoint beside what any endpoint costs here.
 
     python benchmarks/gateway_overhead.py [--quick]
 
-The bare handler (`APIHandler`, stock authentication by Jupyter's token, a fixed answer of 830 bytes, no upstream at
-all) is the least that any endpoint mounted in this jupyter-server can cost. Ours does the whole work: key, checks,
-parsing, naming, plan, a streamed exchange with an upstream in another process, deadlines, and the answer. Both serve
-16 kept connections; load and upstream share a core, the server has the other one.
+References, on the same kind of server in another process (`_minimum.py`): B, a bare authenticated `APIHandler` with
+a fixed answer and no upstream; J, the least that is a gateway. Ours does all of its work: key, checks, naming, plan,
+an exchange with the upstream, deadlines, headers. "Same": the caller and the provider speak Chat Completions;
+"translated": the provider speaks Anthropic Messages. Load and upstream share a core, the servers have the other one.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import re
-import secrets
-import sys
-from urllib.parse import urlsplit
+from collections.abc import Callable
 
-from _measure import alternate, arguments, cpu_of, medians, pin, table, verdict
-from _stage import SMALL_MODEL, Running, child, endpoint, home, upstream
+from _load import cost, question
+from _measure import alternate, arguments, medians, pin, table, verdict
+from _stage import SMALL_MODEL, Running, endpoint, fast_upstream, home, references
 
-CONNECTIONS = 16
-GOAL = 1.5
-ANSWER = json.dumps({"id": "chatcmpl-bare", "choices": [], "padding": "x" * 771}).encode()
-_LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
+SAME, TRANSLATED = "ours, same", "ours, translated"
+LONG_ANSWER = "m?words=64"
+LEAST, BARE = "J: least gateway", "B: bare handler"
+Rival = Callable[[int], float]
 
 
-def serve_bare() -> None:
-    """Runs in the other process: the reference, on the same kind of server as ours."""
-    from jupyter_server.base.handlers import APIHandler
-    from tornado.web import authenticated
+def rival(server: Running, model: str, *, connections: int = 16, long: bool = False) -> Rival:
+    body = question(model, long=long)
+    return lambda count: cost(server, body, count, connections)
 
-    from osaurus_nb_server.standalone import Endpoint
 
-    class Bare(APIHandler):
-        @authenticated
-        def post(self) -> None:
-            self.finish(ANSWER)
+def run(rivals: dict[str, Rival], count: int, rounds: int) -> dict[str, float]:
+    """CPU us of each, taken in turns."""
+    for each in rivals.values():
+        each(count // 4)
+    turns = {name: lambda each=each: [each(count)] for name, each in rivals.items()}
+    return {name: medians(runs)[0] for name, runs in alternate(turns, rounds, warm_up=False).items()}
 
-    token = secrets.token_hex(16)
-    settings = {"ip": "127.0.0.1", "port": 0, "open_browser": False, "allow_root": True, "log_level": "WARN"}
-    server = Endpoint.instance(no_browser_open_file=True, **settings)
-    server.initialize(argv=[f"--IdentityProvider.token={token}"], find_extensions=False)
-    server.web_app.add_handlers(  # type: ignore[no-untyped-call]
-        ".*$", [("/bare/v1/chat/completions", Bare)]
+
+def short_questions(bare: Running, least: Running, ours: Running, count: int, rounds: int) -> None:
+    taken = run(
+        {
+            BARE: rival(bare, "m"),
+            LEAST: rival(least, "fast"),
+            SAME: rival(ours, "chat/m"),
+            TRANSLATED: rival(ours, "claude/m"),
+            f"{SAME}, 64 words": rival(ours, f"chat/{LONG_ANSWER}"),
+            f"{TRANSLATED}, 64 words": rival(ours, f"claude/{LONG_ANSWER}"),
+        },
+        count,
+        rounds,
     )
-    line = json.dumps({"url": f"http://127.0.0.1:{server.port}/bare", "key": token})
-    server.io_loop.add_callback(lambda: print(line, flush=True))
-    server.start()
+    rows = {name: [cpu, cpu / taken[BARE], cpu / taken[LEAST]] for name, cpu in taken.items()}
+    table("A short question, 16 connections: CPU of the server", ["us a request", "of B", "of J"], rows)
+    verdict("same, over the bare handler", taken[SAME] / taken[BARE], 1.5)
+    verdict("translated, over the bare handler", taken[TRANSLATED] / taken[BARE], 2.5)
 
 
-async def ask(server: Running, body: bytes, count: int) -> None:
-    """So many requests, over 16 connections."""
-    address = urlsplit(server.url)
-    head = f"POST {address.path}/v1/chat/completions HTTP/1.1\r\nHost: {address.netloc}\r\n"
-    head += (
-        f"Authorization: Bearer {server.key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+def many_connections(least: Running, ours: Running, count: int, rounds: int) -> None:
+    rivals = {}
+    for name, server, model in ((LEAST, least, "fast"), (SAME, ours, "chat/m"), (TRANSLATED, ours, "claude/m")):
+        for connections in (16, 64):
+            rivals[f"{name} {connections}"] = rival(server, model, connections=connections)
+    taken = run(rivals, count, rounds)
+    rows = {}
+    for name in (LEAST, SAME, TRANSLATED):
+        few, many = taken[f"{name} 16"], taken[f"{name} 64"]
+        rows[name] = [few, many, many / few]
+    table("More connections: CPU of the server", ["us, 16", "us, 64", "ratio"], rows)
+    verdict("same, 64 connections over 16", rows[SAME][2], 1.15)
+    verdict("translated, 64 connections over 16", rows[TRANSLATED][2], 1.15)
+
+
+def long_questions(least: Running, ours: Running, count: int, rounds: int) -> None:
+    taken = run(
+        {
+            LEAST: rival(least, "fast", long=True),
+            SAME: rival(ours, "chat/m", long=True),
+            TRANSLATED: rival(ours, "claude/m", long=True),
+        },
+        count,
+        rounds,
     )
-    request, numbers = head.encode() + body, iter(range(count))
-
-    async def work() -> None:
-        reader, writer = await asyncio.open_connection(address.hostname, address.port)
-        for _ in numbers:
-            writer.write(request)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            length = _LENGTH.search(answer)
-            if b" 200 " not in answer.partition(b"\r\n")[0] or length is None:
-                raise SystemExit(f"no answer came: {answer.decode('latin-1')}")
-            await reader.readexactly(int(length[1]))
-        writer.close()
-
-    await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
-
-
-def cost(server: Running, model: str, count: int) -> list[float]:
-    """CPU us of the server per request."""
-    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Say hello."}]}).encode()
-    before = cpu_of(server.pid)
-    asyncio.run(ask(server, body, count))
-    return [(cpu_of(server.pid) - before) / count * 1e6]
+    rows = {name: [cpu, cpu / taken[LEAST]] for name, cpu in taken.items()}
+    table("A question of 200 KB, 16 connections", ["us a request", "of J"], rows)
+    verdict("same, 200 KB, over the least gateway", rows[SAME][1], 1.0)
 
 
 def main() -> None:
     given = arguments(__doc__, rounds=5)
-    count = 300 if given.quick else 4000
     with (
-        upstream() as provider,
-        home({"bench": provider.url}, model=SMALL_MODEL),
+        fast_upstream() as provider,
+        home({"chat": provider.url, "claude": provider.url}, model=SMALL_MODEL, formats={"claude": "anthropic"}),
         endpoint() as ours,
-        child(["benchmarks/gateway_overhead.py", "--serve-bare"]) as (pid, line),
+        references(provider.url) as (bare, least),
     ):
-        bare = Running(pid, **json.loads(line))
         for process, core in ((provider.pid, 0), (0, 0), (ours.pid, 1), (bare.pid, 1)):
             pin(process, core)
-        rivals = {
-            "bare handler": lambda: cost(bare, "m", count),
-            "ours, an answer of 6 words": lambda: cost(ours, "bench/m", count),
-            "ours, an answer of 64 words": lambda: cost(ours, "bench/m?words=64", count),
-        }
-        rows = {name: medians(runs) for name, runs in alternate(rivals, given.rounds).items()}
-    reference = rows["bare handler"][0]
-    rows = {name: [figure, figure / reference] for name, [figure] in rows.items()}
-    table(f"CPU of the serving process, {CONNECTIONS} connections, no streaming", ["us a request", "ratio"], rows)
-    verdict("ours over the bare handler", rows["ours, an answer of 6 words"][1], GOAL)
+        count = 400 if given.quick else 4000
+        short_questions(bare, least, ours, count, given.rounds)
+        many_connections(least, ours, count, given.rounds)
+        long_questions(least, ours, max(count // 8, 100), given.rounds)
 
 
 if __name__ == "__main__":
-    serve_bare() if "--serve-bare" in sys.argv else main()
+    main()
