@@ -14,7 +14,7 @@ from typing import Literal
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.errors import Warned as Warned  # on the stream too
 from osaurus_nb.messages import Message, Opaque, Part, Reasoning, Text, ToolCall
-from osaurus_nb.models import Timings, Usage
+from osaurus_nb.models import Charge, Timings, Usage
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "unknown"]
 
@@ -103,9 +103,10 @@ class PartEnded:
 
 @dataclass(frozen=True, slots=True)
 class UsageReported:
-    """Tokens so far; a later report replaces an earlier one."""
+    """Tokens so far; a later report replaces an earlier one. `charge` is there where the provider said what it took."""
 
     usage: Usage
+    charge: Charge | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -194,6 +195,7 @@ class Answer:
     attempts: tuple[AttemptStarted | AttemptFailed, ...] = ()
     warnings: tuple[Warned, ...] = ()
     error: OsaurusError | None = None
+    charge: Charge | None = None
 
     @property
     def text(self) -> str:
@@ -255,6 +257,7 @@ class Fold:
         self._attempts: list[AttemptStarted | AttemptFailed] = []
         self._warnings: list[Warned] = []
         self._usage: Usage | None = None
+        self._charge: Charge | None = None
         self._started: Started | None = None
         self._substituted: Substituted | None = None
         self._error: OsaurusError | None = None
@@ -267,8 +270,8 @@ class Fold:
                 self._draft(event.choice).note(event.index, event.provider_metadata)
             case Finished():
                 self._draft(event.choice).finish = event
-            case UsageReported(usage=usage):
-                self._usage = usage
+            case UsageReported(usage=usage, charge=charge):
+                self._usage, self._charge = usage, charge
             case Started():
                 self._started = event
             case AttemptStarted() | AttemptFailed():
@@ -293,6 +296,7 @@ class Fold:
             attempts=tuple(self._attempts),
             warnings=tuple(self._warnings),
             error=self._error,
+            charge=self._charge,
         )
 
     def _draft(self, choice: int) -> _Draft:

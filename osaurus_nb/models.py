@@ -123,6 +123,21 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """What a provider says that it took for one call, in millionths of a US dollar.
+
+    `cost_micro` is None where it could not be read. `request_id` is under which the provider finds the call again.
+    """
+
+    cost_micro: int | None
+    request_id: str
+    status: str = ""
+    token_source: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TokenCount:
     """How many tokens a prompt has. `estimated` says that nobody who knows the model's tokenizer counted them."""
 

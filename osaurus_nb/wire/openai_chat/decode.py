@@ -11,7 +11,7 @@ from osaurus_nb.errors import BadAnswer
 from osaurus_nb.models import ModelCard, Usage
 from osaurus_nb.wire import _errors, _osaurus
 from osaurus_nb.wire._payloads import Payloads, bad
-from osaurus_nb.wire._reading import Reading, Relay
+from osaurus_nb.wire._reading import Meaning, Reading, Relay
 
 _REASONS: Mapping[str, ev.FinishReason] = {
     "stop": "stop",
@@ -29,6 +29,11 @@ def event_decoder(card: ModelCard, relay: Relay | None = None) -> Reading:
 def gateway_decoder(card: ModelCard) -> Reading:
     """For a server of ours, which also says how it came to the answer. A provider is not believed in that."""
     return Reading(Payloads(card), _OurMeaning(card))
+
+
+def meaning(card: ModelCard) -> Meaning:
+    """What the chunks of one answer say, for a dialect that adds something of its own."""
+    return _Meaning(card)
 
 
 class _Meaning:
