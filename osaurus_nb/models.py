@@ -160,10 +160,52 @@ class Timings:
         return (usage.total_output - 1) / span if span > 0.1 else None
 
 
+#: How it stands with a provider. `disconnected`: nobody asked for it yet, or the user has parted from it.
+ConnectionState = Literal["disabled", "connecting", "connected", "error", "disconnected"]
+#: What kind of fault it is, in words that stay the same.
+Bucket = Literal[
+    "missing-credential",
+    "oauth-token-missing",
+    "auth-rejected",
+    "endpoint-unreachable",
+    "tls-failure",
+    "timeout",
+    "proxy-connect-failed",
+    "models-endpoint-unavailable",
+    "models-schema-mismatch",
+    "request-rejected",
+    "unsupported-model",
+    "bad-response",
+    "unknown",
+]
+#: `blocked`: it stays as it is until somebody does something; `warning`: it is tried again by itself.
+Severity = Literal["ok", "info", "warning", "blocked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is wrong with a provider, in one sentence, and what to do. It holds no secret and no part of an answer."""
+
+    bucket: Bucket
+    severity: Severity
+    title: str
+    action: str
+
+    def __str__(self) -> str:
+        return f"{self.title}. {self.action}".strip()
+
+
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """How one provider is doing: how many models it lists, or why it lists none."""
+    """How one provider is doing: how many models it lists, or why it lists none.
+
+    `since` is when its state began, `retry_at` when it is asked again by itself: both in Unix seconds.
+    """
 
     provider: str
     models: int
     error: str | None = None
+    state: ConnectionState = "connected"
+    since: float | None = None
+    retry_at: float | None = None
+    diagnosis: Diagnosis | None = None
