@@ -132,11 +132,10 @@ class Batch:
         n = request.sampling.n
         if held is None:
             return [None] * n
-        thinks = request.reasoning_effort != "none" and not is_raw(request)
+        begun = begun_by_caller(request)
+        thinks = request.reasoning_effort != "none" and not is_raw(request) and not begun
         thinking = self._grammars.thinking(prompt.state, allowed=thinks)
-        first = self._grammars.constraint(
-            held.lark, prompt_length=len(prompt.tokens), thinking=thinking, begun=begun_by_caller(request)
-        )
+        first = self._grammars.constraint(held.lark, prompt_length=len(prompt.tokens), thinking=thinking, begun=begun)
         return [first, *(first.copy() for _ in range(n - 1))]
 
     def _insert(
