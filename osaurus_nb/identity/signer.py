@@ -21,6 +21,7 @@ KEY_BYTES = 32
 #: Agents are numbered with 32 bits.
 LAST_AGENT = 2**32 - 1
 _AGENT = b"osaurus-agent-v1"
+_MISSING = "An identity needs the package 'cryptography', which is not installed: pip install 'osaurus-nb[keys]'."
 
 
 class CurveMissing(ConfigError):
@@ -80,7 +81,7 @@ def _load(secret: bytes) -> EllipticCurvePrivateKey:
         from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - a heavy door
         from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
     except ImportError:
-        raise CurveMissing("An identity needs the package 'cryptography', which is not installed.") from None
+        raise CurveMissing(_MISSING) from None
     try:
         return ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256K1())
     except UnsupportedAlgorithm:
