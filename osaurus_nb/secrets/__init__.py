@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 
 from osaurus_nb.config.paths import Paths
-from osaurus_nb.secrets.slots import Slot
+from osaurus_nb.secrets.slots import Slots
 from osaurus_nb.secrets.store import Secrets
 from osaurus_nb.secrets.values import (
     API_KEY,
@@ -27,7 +27,7 @@ __all__ = [
     "Secrets",
     "SecretsLocked",
     "SecretsStatus",
-    "Slot",
+    "Slots",
     "VaultDamaged",
     "header",
     "secrets_of",

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from osaurus_nb.config.files import locked
 from osaurus_nb.config.paths import write_private
 from osaurus_nb.errors import ConfigError
 from osaurus_nb.secrets import forms
@@ -126,8 +127,9 @@ class Custody:
                 scrypt = Scrypt(os.urandom(16))
                 return self._opening(tier, scrypt.derive(forms.fit(passphrase)), scrypt)
             case "file":
-                if not self._file.exists():
-                    write_private(self._file, forms.text(VaultKey(os.urandom(32))).reveal())
+                with locked(self._file):
+                    if not self._file.exists():
+                        write_private(self._file, forms.text(VaultKey(os.urandom(32))).reveal())
                 return self._opening(tier, self._file_key())
             case "given":
                 return self._opening(tier, self._given_key())

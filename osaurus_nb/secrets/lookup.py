@@ -5,7 +5,6 @@ They win over the vault and are never written. A file that was named and cannot 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +22,21 @@ class Given:
 
     env: Mapping[str, str]
 
-    def get(self, variable: str) -> Hidden | None:
+    def get(self, *variables: str) -> Hidden | None:
+        """What the first of them gives."""
+        return next((found for variable in variables if (found := self._get(variable)) is not None), None)
+
+    def origin(self, *variables: str) -> str | None:
+        """What would give it, in words; None where nothing would."""
+        return next((found for variable in variables if (found := self._origin(variable)) is not None), None)
+
+    def _get(self, variable: str) -> Hidden | None:
         if self.env.get(variable):
             return Hidden(self.env[variable].strip())
         file = self.env.get(f"{variable}_FILE")
         return _content(Path(file), f"{variable}_FILE") if file else None
 
-    def origin(self, variable: str) -> str | None:
-        """What would give it, in words; None where nothing would."""
+    def _origin(self, variable: str) -> str | None:
         if self.env.get(variable):
             return f"environment variable {variable}"
         return f"file that {variable}_FILE names" if self.env.get(f"{variable}_FILE") else None
@@ -48,26 +54,23 @@ def _content(file: Path, variable: str) -> Hidden:
 
 
 class ProviderVariables:
-    """The variable for a secret of a provider, by the provider's id. Follows the providers' file.
-
-    A key has the variable set for it, or its vendor's; a secret header has that name and the header's:
-    `LAB_KEY_HEADER_X_TEAM` for the header `X-Team` of a provider whose key is in `LAB_KEY`.
-    """
+    """The variables that a provider's secret may be in, by the provider's id. Follows the providers' file."""
 
     def __init__(self, file: ProviderFile) -> None:
         self._file = file
-        self._seen: tuple[tuple[object, ...], Sequence[Provider]] | None = None
+        self._seen: tuple[tuple[object, ...], Mapping[str, Provider]] | None = None
 
-    def __call__(self, provider: str, name: str) -> str | None:
-        variable = next((known.key_variable for known in self._providers() if known.id == provider), None)
-        if variable is None or name == API_KEY:
-            return variable
-        if not name.startswith(header("")):
-            return None
-        return f"{variable}_HEADER_{re.sub(r'[^A-Z0-9]', '_', name.removeprefix(header('')).upper())}"
+    def __call__(self, provider: str, name: str) -> Sequence[str]:
+        known = self._providers().get(provider)
+        if known is None:
+            return ()
+        if name == API_KEY:
+            return known.key_variables
+        # Header names have no case.
+        return [variable for key, variable in known.header_env.items() if header(key).lower() == name.lower()]
 
-    def _providers(self) -> Sequence[Provider]:
+    def _providers(self) -> Mapping[str, Provider]:
         stamp = self._file.stamp()
         if self._seen is None or self._seen[0] != stamp:
-            self._seen = stamp, self._file.load()
+            self._seen = stamp, {provider.id: provider for provider in self._file.load()}
         return self._seen[1]

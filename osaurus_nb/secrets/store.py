@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -22,7 +22,7 @@ from osaurus_nb.secrets.keychain import Keychain, KeychainFailed
 from osaurus_nb.secrets.lookup import Given, ProviderVariables
 from osaurus_nb.secrets.reporting import report
 from osaurus_nb.secrets.sealing import Place
-from osaurus_nb.secrets.slots import Slot
+from osaurus_nb.secrets.slots import Slots
 from osaurus_nb.secrets.values import API_KEY, OWN, Hidden, SecretsLocked, SecretsStatus, header
 from osaurus_nb.secrets.vault import Entries, Vault
 
@@ -42,12 +42,14 @@ class Secrets:
         paths: Paths,
         *,
         env: Mapping[str, str] = os.environ,
-        variable: Callable[[str, str], str | None] | None = None,
+        variables: Callable[[str, str], Sequence[str]] | None = None,
         keychain: Keychain | None = None,
     ) -> None:
         self._vault = Vault(paths.home / "secrets", env, keychain or Keychain())
         self._given = Given(env)
-        self._variable = variable or ProviderVariables(ProviderFile(paths))
+        self._variables = variables or ProviderVariables(ProviderFile(paths))
+        #: What is kept for rooms of ours.
+        self.slots = Slots(self._vault)
         self._lock = threading.Lock()
         self._memory: dict[Place, Hidden] = {}
 
@@ -58,7 +60,7 @@ class Secrets:
         """The environment's, else the vault's. None where there is none; SecretsLocked where it cannot be opened."""
         if provider.startswith(OWN):
             return None
-        found = self._from_environment(provider, name)
+        found = self._given.get(*self._variables(provider, name))
         if found is None:
             found = self._from_memory((provider, name))
         if found is None:
@@ -94,19 +96,12 @@ class Secrets:
 
     def origin(self, provider: str, name: str, /) -> str | None:
         """Where `get` would find it, in words; None where it would not. Opens nothing."""
-        variable = self._variable(provider, name)
-        given = None if variable is None else self._given.origin(variable)
+        given = self._given.origin(*self._variables(provider, name))
         if given is not None or provider.startswith(OWN):
             return given
         if (provider, name) in self._memory:
             return "memory of this process"
         return "vault" if (provider, name) in self._vault.places() else None
-
-    def slot(self, owner: str) -> Slot:
-        """What is kept for a room of ours, e.g. `osaurus.ledger`."""
-        if not owner.startswith(OWN):
-            raise ValueError(f"an owner of ours begins with '{OWN}'")
-        return Slot(owner, self._vault)
 
     async def ready(self) -> SecretsStatus:
         """Open the vault, off the loop, if there is one and it was not tried before. Raises VaultDamaged."""
@@ -193,10 +188,6 @@ class Secrets:
                 if secret is not None:
                     secret.wipe()
 
-    def _from_environment(self, provider: str, name: str) -> Hidden | None:
-        variable = self._variable(provider, name)
-        return None if variable is None else self._given.get(variable)
-
     def _from_memory(self, place: Place) -> Hidden | None:
         """A copy: ours may be wiped any time."""
         with self._lock:
@@ -206,8 +197,7 @@ class Secrets:
     def _refuse_unless_ours(self, provider: str, name: str) -> None:
         if provider.startswith(OWN) or not provider or not name:
             raise ConfigError(f"'{provider}' is no provider's id.")
-        variable = self._variable(provider, name)
-        origin = None if variable is None else self._given.origin(variable)
+        origin = self._given.origin(*self._variables(provider, name))
         if origin is not None:
             raise ConfigError(f"This secret comes from the {origin}, which wins over a stored one. Unset it first.")
 
