@@ -78,7 +78,7 @@ class TolerantFrames:
             else:
                 return
         while piece and not self.done:
-            if not self._open.size and not (piece := piece.strip()):
+            if not self._open.size and not (piece := piece.lstrip()):
                 return
             if not self._open.size and piece[:1] not in (b"{", b"["):
                 raise bad(self._card, "sent something that is not JSON")

@@ -44,6 +44,8 @@ class RouterDecoder:
         self._meaning = _Meaning(card, key)
         self._reading = Reading(TolerantFrames(card), self._meaning)
         self.size = 0
+        #: Did it come to its end, whatever was in it? Not where it was cut, left or told to be a fault.
+        self.ended = False
 
     @property
     def done(self) -> bool:
@@ -72,6 +74,7 @@ class RouterDecoder:
     def _close(self) -> list[ev.Event]:
         if self._meaning.fault is not None:
             raise self._meaning.fault
+        self.ended = True
         return self._reading.close()
 
     def _charged(self, read: Callable[[], list[ev.Event]]) -> list[ev.Event]:

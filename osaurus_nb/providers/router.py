@@ -1,0 +1,162 @@
+"""The hosted Router as one more source of models: there by itself while there is an identity, never saved.
+
+Each request is signed anew over bytes that stay the same for a step, so that an automatic retry is charged once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from osaurus_nb.catalog.families import quirks
+from osaurus_nb.config.endpoints import endpoint_class
+from osaurus_nb.errors import NoIdentity
+from osaurus_nb.events import Event
+from osaurus_nb.identity.signer import Signer
+from osaurus_nb.models import ModelCard
+from osaurus_nb.ports import Attempt, Clock, SystemClock
+from osaurus_nb.providers.exchange import exchange
+from osaurus_nb.providers.http import HttpDoor
+from osaurus_nb.providers.router_account import RouterAccount
+from osaurus_nb.providers.router_calls import ROUTER, SignedCalls
+from osaurus_nb.request import ChatRequest
+from osaurus_nb.wire import osaurus_router
+from osaurus_nb.wire.osaurus_router import faults
+
+log = logging.getLogger("osaurus_nb")
+
+ROUTER_URL = "https://router.osaurus.ai"
+#: Its name in the app's file of providers. It is never written there; a row of this id is not ours to show.
+ROUTER_ID = "2CFBD528-62FD-4EF0-A143-3FE532F03840"
+CHAT = "/v1/chat/completions"
+#: Seconds in which its list of models must be there.
+LIST_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RouterSettings:
+    """`enabled` is the user's switch. Another `url` is for a server of one's own, also on this machine."""
+
+    url: str = ROUTER_URL
+    enabled: bool = True
+    #: Seconds of silence that are borne.
+    timeout: float = 120.0
+
+
+class RouterAdapter:
+    """Asks the Router in the name of one identity."""
+
+    provider = ROUTER
+
+    def __init__(self, settings: RouterSettings, calls: SignedCalls) -> None:
+        self._settings = settings
+        self._calls = calls
+
+    @property
+    def address(self) -> str:
+        """Who pays."""
+        return self._calls.address
+
+    async def models(self) -> Sequence[ModelCard]:
+        """What it offers now, with prices. A model whose price is stale is hidden."""
+        payload = await self._calls.ask("GET", "/models", within=LIST_TIMEOUT)
+        return [self._dress(card) for card in osaurus_router.decode_models(payload, ROUTER)]
+
+    async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
+        card = self._dress(card)
+        encoded = osaurus_router.encode_request(request, card)
+        for warning in encoded.warnings:
+            yield warning
+        frozen = freeze(encoded.body, attempt)
+        decoder = osaurus_router.RouterDecoder(card, frozen.key)
+        call = self._calls.signed("POST", CHAT, frozen.content)
+        call = replace(call, connect=attempt.timeouts.connect, read=self._settings.timeout)
+        answer = exchange(self._calls.door, call, decoder, self._calls.refusal(card), who=(ROUTER, card.id))
+        try:
+            async with aclosing(answer) as events:
+                async for event in events:
+                    yield event
+        finally:
+            if decoder.ended:
+                _note(decoder, card, frozen.key)
+
+    async def aclose(self) -> None:
+        """The door belongs to the runtime and is closed there."""
+
+    def _dress(self, card: ModelCard) -> ModelCard:
+        host = self._calls.host
+        return replace(card, endpoint=endpoint_class(host), quirks=quirks(card.id, host))
+
+
+def freeze(body: dict[str, object], attempt: Attempt) -> osaurus_router.Frozen:
+    """The bytes of this step. Every attempt of it has the same; a user's Retry is a step of its own."""
+    step = attempt.step
+    return osaurus_router.freeze(body, run=step.request_id, step=step.id, given=attempt.idempotency_key)
+
+
+class RouterSource:
+    """The Router while it is there: with an identity and the switch on.
+
+    `identity` is asked each time and must be cheap; another address gets another adapter, so that nothing that was
+    learnt for one identity is told to the next.
+    """
+
+    def __init__(
+        self,
+        settings: RouterSettings,
+        identity: Callable[[], Signer | None],
+        door: HttpDoor,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._door = door
+        self._clock = clock or SystemClock()
+        self._adapter: RouterAdapter | None = None
+        self._account: RouterAccount | None = None
+
+    def current(self) -> RouterAdapter | None:
+        self._follow()
+        return self._adapter
+
+    def account(self) -> RouterAccount:
+        """The account behind the identity. Raises NoIdentity."""
+        self._follow()
+        if self._account is None:
+            raise NoIdentity(faults.NO_IDENTITY, provider=ROUTER)
+        return self._account
+
+    def _follow(self) -> None:
+        signer = self._identity() if self._settings.enabled else None
+        if signer is None:
+            self._adapter = self._account = None
+        elif self._adapter is None or self._adapter.address != signer.address:
+            calls = SignedCalls(self._settings.url, signer, self._door, self._clock)
+            self._adapter, self._account = RouterAdapter(self._settings, calls), RouterAccount(calls, self._clock)
+
+
+def router_source(
+    settings: RouterSettings, identity: Callable[[], Signer | None], door: HttpDoor, *, clock: Clock | None = None
+) -> RouterSource:
+    """The Router for `identity`, which gives the one that signs, or None while there is none."""
+    return RouterSource(settings, identity, door, clock=clock)
+
+
+def _note(decoder: osaurus_router.RouterDecoder, card: ModelCard, key: str) -> None:
+    """What support needs to find an answer that was paid for and never seen. No content."""
+    if decoder.emptiness is osaurus_router.Emptiness.NON_EMPTY:
+        return
+    charge = decoder.charge
+    log.warning(
+        "[Osaurus][Router][EmptyStream] class=%s model=%s bytes=%d events=%d status=%s cost_micro=%s key=…%s",
+        decoder.emptiness.value,
+        card.id,
+        decoder.size,
+        decoder.events,
+        (charge.status or "?") if charge is not None else "none",
+        charge.cost_micro if charge is not None else "none",
+        key[-12:],
+    )
