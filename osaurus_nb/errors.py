@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from osaurus_nb.models import Charge
@@ -172,10 +172,29 @@ class DownloadFailed(LocalModelError):
     code = "download_failed"
 
 
+#: What exactly broke, where the class of an error does not say.
+Reason = Literal[
+    "no-key",  # there was none to send
+    "name",  # the host name does not resolve
+    "absent",  # nobody listens there
+    "route",  # no connection came about
+    "address",  # our own rules forbid it
+    "tls",
+    "proxy",
+    "slow-connect",
+    "lost",  # the connection closed before the end
+    "protocol",  # it was no HTTP that came back
+    "unsent",  # it could not even be sent
+    "redirect",
+    "page",  # a web page came back
+    "shape",  # JSON came back, or none, but not what was asked for
+]
+
+
 class ProviderError(OsaurusError):
     """Something the provider did. `provider` and `model` say who; `upstream_status` is their HTTP status.
 
-    `charge` is what it took all the same, where it said so.
+    `charge` is what it took all the same, where it said so; `reason` what exactly broke, where that is known.
     """
 
     status, code = 502, "provider_error"
@@ -196,6 +215,7 @@ class ProviderError(OsaurusError):
         self.model = model
         self.upstream_status = upstream_status
         self.charge: Charge | None = None
+        self.reason: Reason | None = None
 
 
 class CredentialRejected(ProviderError):

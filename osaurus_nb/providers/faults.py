@@ -23,6 +23,7 @@ from osaurus_nb.errors import (
     ProviderError,
     QuotaExhausted,
     RateLimited,
+    Reason,
     Refused,
     TooSlow,
     Unavailable,
@@ -39,24 +40,39 @@ class AnswerTooLarge(httpx2.RemoteProtocolError):
 
 
 #: The first row that matches counts. `{who}` is the provider, `{why}` the exception's own words where those are ours.
-_EXCEPTIONS: tuple[tuple[type[Exception], type[ProviderError], str], ...] = (
-    (NameNotFound, Unreachable, "{who} was not found: {why}. Check the spelling of its address and the network."),
-    (AddressRefused, Unreachable, "{who} was not contacted: {why}."),
-    (ConnectionRefused, Unreachable, "{who} is not there: {why}. Is it running?"),
-    (TlsFailed, Unreachable, "{who} has no trusted connection: {why}."),
-    (httpx2.ConnectTimeout, Unreachable, "{who} accepted no connection in time."),
-    (httpx2.ProxyError, Unreachable, "{who} was not reached: {why}."),
-    (httpx2.ConnectError, Unreachable, "{who} was not reached: {why}."),
-    (httpx2.PoolTimeout, TooSlow, "{who} has too many requests in flight; this one found no free connection in time."),
-    (httpx2.WriteTimeout, TooSlow, "{who} did not take the request in time."),
-    (httpx2.TimeoutException, TooSlow, "{who} sent nothing for too long."),
-    (AnswerTooLarge, BadAnswer, "{who} sent too much: {why}."),
-    (httpx2.RemoteProtocolError, BadAnswer, "{who} broke the protocol: {why}."),
-    (httpx2.DecodingError, BadAnswer, "{who} sent a compressed body that cannot be unpacked."),
-    (httpx2.NetworkError, Unreachable, "{who} was lost: the connection closed before the answer was complete."),
-    (httpx2.LocalProtocolError, Unreachable, "{who} was not asked: {why}. Check its key, headers and address."),
-    (httpx2.UnsupportedProtocol, Unreachable, "{who} was not asked: {why}."),
-    (httpx2.InvalidURL, Unreachable, "{who} was not asked: its address is not a valid URL."),
+_EXCEPTIONS: tuple[tuple[type[Exception], type[ProviderError], Reason | None, str], ...] = (
+    (
+        NameNotFound,
+        Unreachable,
+        "name",
+        "{who} was not found: {why}. Check the spelling of its address and the network.",
+    ),
+    (AddressRefused, Unreachable, "address", "{who} was not contacted: {why}."),
+    (ConnectionRefused, Unreachable, "absent", "{who} is not there: {why}. Is it running?"),
+    (TlsFailed, Unreachable, "tls", "{who} has no trusted connection: {why}."),
+    (httpx2.ConnectTimeout, Unreachable, "slow-connect", "{who} accepted no connection in time."),
+    (httpx2.ProxyError, Unreachable, "proxy", "{who} was not reached: {why}."),
+    (httpx2.ConnectError, Unreachable, "route", "{who} was not reached: {why}."),
+    (
+        httpx2.PoolTimeout,
+        TooSlow,
+        None,
+        "{who} has too many requests in flight; this one found no free connection in time.",
+    ),
+    (httpx2.WriteTimeout, TooSlow, None, "{who} did not take the request in time."),
+    (httpx2.TimeoutException, TooSlow, None, "{who} sent nothing for too long."),
+    (AnswerTooLarge, BadAnswer, None, "{who} sent too much: {why}."),
+    (httpx2.RemoteProtocolError, BadAnswer, "protocol", "{who} broke the protocol: {why}."),
+    (httpx2.DecodingError, BadAnswer, "protocol", "{who} sent a compressed body that cannot be unpacked."),
+    (httpx2.NetworkError, Unreachable, "lost", "{who} was lost: the connection closed before the answer was complete."),
+    (
+        httpx2.LocalProtocolError,
+        Unreachable,
+        "unsent",
+        "{who} was not asked: {why}. Check its key, headers and address.",
+    ),
+    (httpx2.UnsupportedProtocol, Unreachable, "unsent", "{who} was not asked: {why}."),
+    (httpx2.InvalidURL, Unreachable, "unsent", "{who} was not asked: its address is not a valid URL."),
 )
 
 #: 4xx and 5xx that are neither named here nor special below: 4xx `Refused`, 5xx `Unavailable`.
@@ -80,9 +96,11 @@ _TOO_LONG = frozenset({"context_length_exceeded", "context_window_exceeded"})
 
 def translate(exc: Exception, *, provider: str, model: str | None = None) -> ProviderError:
     """What an exception of the HTTP client means. Raise the result `from exc`."""
-    for kind, error, sentence in _EXCEPTIONS:
+    for kind, error, reason, sentence in _EXCEPTIONS:
         if isinstance(exc, kind):
-            return error(sentence.format(who=provider, why=exc), provider=provider, model=model)
+            fault = error(sentence.format(who=provider, why=exc), provider=provider, model=model)
+            fault.reason = reason
+            return fault
     return BadAnswer(f"{provider} could not be asked ({type(exc).__name__}).", provider=provider, model=model)
 
 
@@ -99,18 +117,27 @@ def status_error(
     said = _said(body)
     code = said.code if said.code and not said.code.isdigit() else said.kind
     if status < 400:
-        return BadAnswer(_redirect(headers, provider), provider=provider, model=model, upstream_status=status)
+        turned = BadAnswer(_redirect(headers, provider), provider=provider, model=model, upstream_status=status)
+        turned.reason = "redirect"
+        return turned
     quote = f" It says: {_errors.quote(said.message, secrets)}" if said.message else ""
     if code in _TOO_LONG:
         return ContextTooLong(f"The conversation is too long for {model or 'this model'} at {provider}.{quote}")
     error, sentence = _meaning(status, code)
-    return error(
+    fault = error(
         f"{sentence.format(who=provider, model=model or 'this model')} (HTTP {status}){quote}",
         provider=provider,
         model=model,
         upstream_status=status,
         retry_after=retry_after(headers),
     )
+    fault.reason = "page" if is_page(body) else None
+    return fault
+
+
+def is_page(body: bytes) -> bool:
+    """Is it markup, as web servers send it where no API is?"""
+    return body[:256].lstrip().startswith(b"<")
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
