@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 
@@ -15,6 +16,8 @@ from osaurus_nb.providers.gateway import Gateway
 from osaurus_nb.providers.http import HttpDoor
 from osaurus_nb.providers.remote import RemoteAdapter
 from osaurus_nb.runtime import Backend, Runtime
+
+log = logging.getLogger("osaurus_nb")
 
 
 def backend(settings: Settings) -> Backend:
@@ -59,15 +62,25 @@ class ConfiguredSources:
 
     def _remote(self) -> dict[str, Adapter]:
         """Unchanged providers keep their adapter, and with it their list of models."""
-        spoken = [p for p in self._file.load() if p.enabled and p.format in wire.FORMATS]
+        contents = self._file.read()
+        for problem in contents.problems:
+            log.warning("%s", problem)
+        spoken = [p for p in contents.providers if p.enabled and p.unsupported is None]
         return {p.slug: self._adapter(p) for p in spoken}
 
     def _adapter(self, provider: Provider) -> Adapter:
         known = self._adapters.get(provider.slug)
         if isinstance(known, RemoteAdapter) and known.settings == provider:
             return known
-        return RemoteAdapter(provider, wire.load(provider.format), self._door, secret=self._secret(provider))
+        codec, env, named = wire.load(provider.format), self._env, provider.header_env
+        return RemoteAdapter(
+            provider,
+            codec,
+            self._door,
+            secret=self._secret(provider),
+            secret_header=lambda name: env.get(named[name]) if name in named else None,
+        )
 
     def _secret(self, provider: Provider) -> Callable[[], str | None]:
-        variable = provider.key_variable
-        return lambda: self._env.get(variable) if variable is not None else None
+        variables = provider.key_variables
+        return lambda: next((self._env[variable] for variable in variables if self._env.get(variable)), None)

@@ -58,21 +58,11 @@ def _chat_command(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _providers_command(commands: _Commands[argparse.ArgumentParser]) -> None:
-    providers = commands.add_parser("providers", help="set up remote providers")
-    actions = providers.add_subparsers(required=True, metavar="ACTION")
-    add = actions.add_parser("add", help="set one up; its models are then named NAME/id")
-    add.add_argument("name")
-    add.add_argument("--url", required=True, help="its base URL, e.g. http://127.0.0.1:8000/v1")
-    add.add_argument(
-        "--format", default="openai", help="openai (the default), openResponses, anthropic, gemini or ollama"
-    )
-    add.add_argument("--key-env", metavar="VAR", help="the environment variable that holds its key")
-    add.set_defaults(run=_providers_add)
-    remove = actions.add_parser("remove", help="forget one")
-    remove.add_argument("name")
-    remove.set_defaults(run=_providers_remove)
-    listing = actions.add_parser("list", help="list them")
-    listing.set_defaults(run=_providers_list)
+    from osaurus_nb.providers import command_line  # noqa: PLC0415 - --version stays quick
+
+    providers = commands.add_parser("providers", help="set up remote providers", allow_abbrev=False)
+    command_line.configure(providers)
+    providers.set_defaults(run=_providers)
 
 
 def _pull(options: argparse.Namespace) -> None:
@@ -112,27 +102,22 @@ def _models(options: argparse.Namespace) -> None:
             print(f"{source.provider}: {source.error}", file=sys.stderr)
 
 
-def _providers_add(options: argparse.Namespace) -> None:
-    from osaurus_nb.providers import registry  # noqa: PLC0415
+def _providers(options: argparse.Namespace) -> None:
+    from osaurus_nb.providers import command_line  # noqa: PLC0415
 
-    added = registry.add(options.name, url=options.url, format=options.format, key_env=options.key_env)
-    key = f", key from ${added.key_variable}" if added.key_variable else ""
-    print(f"'{added.name}' is set up at {added.url}{key}. Its models are named {added.slug}/ID.")
-
-
-def _providers_remove(options: argparse.Namespace) -> None:
-    from osaurus_nb.providers import registry  # noqa: PLC0415
-
-    registry.remove(options.name)
-    print(f"'{options.name}' is removed.")
+    told = command_line.perform(options)
+    for line in told.lines:
+        print(line)
+    if told.rows:
+        _print_table([told.head, *told.rows])
+    for problem in told.problems:
+        print(problem, file=sys.stderr)
 
 
-def _providers_list(options: argparse.Namespace) -> None:
-    from osaurus_nb.providers import registry  # noqa: PLC0415
-
-    for provider in registry.list():
-        state = "" if provider.enabled else " (disabled)"
-        print(f"{provider.slug:<24} {provider.format:<14} {provider.url}{state}")
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _demo(options: argparse.Namespace) -> None:

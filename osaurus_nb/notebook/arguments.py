@@ -11,12 +11,13 @@ from typing import NoReturn
 from IPython.core.error import UsageError
 
 from osaurus_nb.options import ChatOptions
+from osaurus_nb.providers import command_line
 
 _ARROW = re.compile(r"(?:^|\s)->\s*(\S+)\s*$")
 _OPTION = re.compile(
     r"""\s*(?:--(?:new|chat)(?=\s|$)|(?:--?[A-Za-z][\w-]*)(?:=|\s+)?(?:"[^"]*"|'[^']*'|[^\s"'-]\S*)?(?=\s|$))"""
 )
-_KEY_OPTION = re.compile(r"(?:^|\s)--?(?:api[-_]?)?(?:key|token|secret)\b|\bapi[-_]?key\s*=", re.IGNORECASE)
+_KEY_OPTION = re.compile(r"(?:^|\s)--?(?:api[-_]?)?(?:key|token|secret)(?![\w-])|\bapi[-_]?key\s*=", re.IGNORECASE)
 _KEY = re.compile(
     r"\b(?:sk|osk|pk|rk|xai|gsk|hf|ghp|glpat|r8|pplx|nvapi|tgp)[-_][\w-]{12,}|\bAIza[\w-]{20,}|\bBearer\s+\S{8,}"
     r"|\beyJ[\w-]{20,}\.|\bAKIA[A-Z0-9]{12,}"
@@ -45,6 +46,13 @@ def _parser() -> _Parser:
 def parse(words: Sequence[str]) -> Namespace:
     """The options. Raises UsageError for one that is none."""
     return _parser().parse_args(words)
+
+
+def providers(line: str) -> Namespace:
+    """What stands behind `%osaurus providers`. Raises UsageError."""
+    parser = _Parser(prog="%osaurus providers", add_help=False, allow_abbrev=False)
+    command_line.configure(parser)
+    return parser.parse_args(words(line))
 
 
 def refuse_keys(line: str) -> None:

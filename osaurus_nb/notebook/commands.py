@@ -1,4 +1,4 @@
-"""What `%osaurus` does beside asking: models, use, status, chat, endpoint, pull, help."""
+"""What `%osaurus` does beside asking: models, use, status, providers, chat, endpoint, pull, help."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import ModelNotFound, OsaurusError
 from osaurus_nb.local.pull import pull as fetch
 from osaurus_nb.models import ModelCard, SourceStatus
-from osaurus_nb.notebook import texts
+from osaurus_nb.notebook import arguments, texts
 from osaurus_nb.notebook.display import Bundle, Slot, Throttle, show
 from osaurus_nb.notebook.session import Session
+from osaurus_nb.providers import command_line
 
 _PLACES = {
     "process": "this machine",
@@ -104,6 +105,16 @@ def _status(session: Session, rest: str) -> None:
     show(session.shell, _markup.table(("provider", "models", "state"), rows, footer=footer))
 
 
+def _providers(session: Session, rest: str) -> None:
+    told = command_line.perform(arguments.providers(rest))
+    if told.rows:
+        show(session.shell, _markup.table(told.head, told.rows))
+    if told.lines:
+        show(session.shell, _markup.bundle("\n\n".join(told.lines)))
+    if told.problems:
+        show(session.shell, _markup.callout("\n".join(told.problems), kind="note"))
+
+
 def _chat(session: Session, rest: str) -> None:
     match rest:
         case "on" | "off":
@@ -167,6 +178,7 @@ COMMANDS: Mapping[str, Command] = {
     "models": _models,
     "use": _use,
     "status": _status,
+    "providers": _providers,
     "chat": _chat,
     "endpoint": _endpoint,
     "pull": _pull,

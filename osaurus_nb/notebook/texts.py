@@ -25,6 +25,7 @@ Options: `-m MODEL`, `-s "system prompt"`, `-t 0.7`, `--max-tokens N`, `--seed N
 | `%osaurus use NAME` | chooses who answers when none is named |
 | `%osaurus chat on`, `off`, `reset` | makes each cell a turn of one conversation |
 | `%osaurus status` | how each provider is doing |
+| `%osaurus providers` | lists remote providers; `add NAME --url URL --key-env VARIABLE`, `edit`, `remove`, `presets` |
 | `%osaurus endpoint` | how other programs reach these models |
 | `%osaurus pull` | fetches the embedded model |
 

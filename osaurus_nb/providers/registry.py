@@ -1,30 +1,94 @@
-"""`osaurus.providers`: set up, list and remove remote providers. The settings hold no key, only where it is read."""
+"""`osaurus.providers`: set up, change, list and remove remote providers. Takes no key, only where it is read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from typing import Unpack
 
 from osaurus_nb.config.paths import Paths
-from osaurus_nb.config.providers import Provider, ProviderFile
+from osaurus_nb.config.providers import PRESETS, Changes, Fields, Preset, Provider, ProviderFile, addresses
+from osaurus_nb.config.providers import presets as known
+from osaurus_nb.config.providers.slugs import slug
+
+#: Told of a provider whose key or secrets are to be asked for and kept, or forgotten, by whoever has a place for them.
+Keeper = Callable[[Provider], None]
+_URL = re.compile(r"://|^[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}(?::\d+)?(?:/|$)|^[\w.\-\[\]:]+:\d+(?:/|$)")
 
 
-def add(name: str, *, url: str, format: str = "openai", key_env: str | None = None) -> Provider:
+def add(name: str, /, *, preset: str | None = None, keep_key: Keeper | None = None, **said: Unpack[Fields]) -> Provider:
     """Set up a provider; its models are then named `name/id`.
 
-    `url` is its base URL, e.g. http://127.0.0.1:8000/v1; `key_env` the environment variable that holds its key.
-    Raises ConfigError when the name is taken or the URL is none.
+    `add("openai")` takes a preset, `add("https://api.x.ai/v1")` a pasted URL, `add("lab", url=…)` a name and a URL.
+    `key_env` names the environment variable that holds its key; the key itself is never given here: `keep_key` is
+    called with the new provider, if it needs one. Raises ConfigError that names what is wrong.
     """
-    return _file().add(name, url, format=format, key_env=key_env)
+    chosen = known.named(preset) if preset is not None else None
+    if chosen is None and not {"url", "host"} & said.keys():
+        if _URL.search(name):
+            said["url"], name = name, _name_of(name)
+        else:
+            chosen = known.named(name)
+            name = chosen.title if slug(chosen.title) == slug(name) else name
+    added = _file().add(name, preset=chosen, **said)
+    if keep_key is not None and added.needs_key:
+        keep_key(added)
+    return added
 
 
-def remove(name: str) -> None:
-    """Forget a provider. Raises ConfigError if there is none of this name."""
-    _file().remove(name)
+def edit(name: str, /, **said: Unpack[Changes]) -> Provider:
+    """Change what is said and leave the rest. Raises ConfigError."""
+    return _file().edit(name, **said)
+
+
+def remove(name: str, /, *, forget_secrets: Keeper | None = None) -> Provider:
+    """Forget a provider, and what is kept for it. Raises ConfigError if there is none of this name."""
+    removed = _file().remove(name)
+    if forget_secrets is not None:
+        forget_secrets(removed)
+    return removed
+
+
+def enable(name: str, /) -> Provider:
+    """Let it be asked again."""
+    return _file().edit(name, enabled=True)
+
+
+def disable(name: str, /) -> Provider:
+    """Keep it, but ask it nothing."""
+    return _file().edit(name, enabled=False)
+
+
+def reorder(*names: str) -> Sequence[Provider]:
+    """Put these first, in this order; the others follow as they were."""
+    return _file().reorder(names)
 
 
 def list() -> Sequence[Provider]:
     """Every provider that is set up, in order."""
     return _file().load()
+
+
+def find(name: str, /) -> Provider:
+    """The provider of this name. Raises ConfigError if there is none."""
+    return _file().find(name)
+
+
+def problems() -> Sequence[str]:
+    """A sentence for each thing in the providers' file that cannot be read."""
+    return _file().read().problems
+
+
+def presets() -> Sequence[Preset]:
+    """The providers that are known by name, with where to get a key."""
+    return PRESETS
+
+
+def _name_of(url: str) -> str:
+    """What to call a provider of which only the address was given."""
+    address = addresses.parse(url)
+    preset = known.recognise(address.host, address.port)
+    return preset.title if preset is not None and preset.host else address.host.strip("[]").replace(":", "-")
 
 
 def _file() -> ProviderFile:

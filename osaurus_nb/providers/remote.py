@@ -27,6 +27,8 @@ from osaurus_nb.wire import Carried, Cutting, Encoded, WireFormat, embeddings
 from osaurus_nb.wire._counting import CountFormat
 from osaurus_nb.wire.body import content
 
+#: What a provider's timeout is where nobody chose one; it bounds the silence on the wire, in seconds.
+DEFAULT_TIMEOUT = 60.0
 #: Seconds within which a provider must have listed its models.
 LIST_TIMEOUT = 30.0
 #: A provider that counts no tokens says so with one of these.
@@ -36,15 +38,25 @@ _TYPED = AddressPolicy(private=True)
 
 
 class RemoteAdapter:
-    """Speaks `codec` with one provider through the one HTTP door. `secret` gives its key when it is needed."""
+    """Speaks `codec` with one provider through the one HTTP door.
+
+    `secret` gives its key when it is needed, `secret_header` the value of a secret header by its name.
+    """
 
     def __init__(
-        self, settings: Provider, codec: WireFormat, door: HttpDoor, *, secret: Callable[[], str | None]
+        self,
+        settings: Provider,
+        codec: WireFormat,
+        door: HttpDoor,
+        *,
+        secret: Callable[[], str | None],
+        secret_header: Callable[[str], str | None] = lambda name: None,
     ) -> None:
         self.settings = settings
         self._codec = codec
         self._door = door
         self._secret = secret
+        self._secret_header = secret_header
         self._endpoint = endpoint_class(settings.host)
         self._uncounted: set[str] = set()
         self._decisions = OwnEndpoint(settings.format, self.ask)
@@ -58,16 +70,31 @@ class RemoteAdapter:
         """The format that it speaks, as settings name it: a caller of the same one may be relayed."""
         return self.settings.format
 
+    def patience(self, within: Timeouts) -> Timeouts:
+        """The deadlines for a question: the longer timeout that the user gave this provider is not undercut."""
+        given = self.settings.timeout
+        if given is None:
+            return replace(within, first_token=None, between_tokens=None, total=None)
+        if given <= DEFAULT_TIMEOUT:
+            return within
+        first, between, total = (
+            None if limit is None else max(limit, given)
+            for limit in (within.first_token, within.between_tokens, within.total)
+        )
+        return replace(within, first_token=first, between_tokens=between, total=total)
+
     async def models(self) -> Sequence[ModelCard]:
         """What it lists, and the ids that the user added by hand."""
+        if not self.settings.lists_models:
+            return [self._dress(ModelCard(id, self.provider)) for id in self.settings.models]
         key = self._key()
         call = Call(
             self.settings.url + self._codec.models_path(), "GET", self._headers(key), read=LIST_TIMEOUT, guard=_TYPED
         )
         body = await fetch(self._door, call, self._refusal(key), provider=self.provider)
         listed = self._codec.decode_models(self._json(body, "listed its models"), self.provider)
-        known = {card.id for card in listed}
-        added = [ModelCard(id, self.provider) for id in self.settings.models if id not in known]
+        known = {card.id.lower() for card in listed}
+        added = [ModelCard(id, self.provider) for id in self.settings.models if id.lower() not in known]
         return [self._dress(card) for card in (*listed, *added)]
 
     async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
@@ -142,7 +169,7 @@ class RemoteAdapter:
         key = self._key(card)
         call = self._call(encoded, path, key, timeouts)
         try:
-            async with asyncio.timeout(timeouts.total):
+            async with asyncio.timeout(self.patience(timeouts).total):
                 body = await fetch(self._door, call, self._refusal(key, card), provider=self.provider)
         except TimeoutError:
             raise TooSlow(f"'{card.name}' was too slow.", provider=self.provider, model=card.id) from None
@@ -163,12 +190,31 @@ class RemoteAdapter:
         )
 
     def _headers(self, key: str | None) -> dict[str, str]:
-        """The user's own headers win over ours, in whatever case they were written."""
-        return self._codec.auth(key) | {name.lower(): value for name, value in self.settings.headers.items()}
+        """The user's own headers win over ours, in whatever case they were written; secret ones over clear ones."""
+        clear = {name.lower(): value for name, value in self.settings.headers.items()}
+        return self._auth(key) | clear | self._secret_headers()
+
+    def _auth(self, key: str | None) -> dict[str, str]:
+        """The key where the dialect wants it, or where the user said."""
+        name = self.settings.key_header
+        if key is None or name is None:
+            return self._codec.auth(key)
+        own = {"authorization": f"Bearer {key}"} if name == "bearer" else {name.lower(): key}
+        return self._codec.auth(None) | own
+
+    def _secret_headers(self) -> dict[str, str]:
+        found = {name.lower(): self._secret_header(name) for name in self.settings.secret_headers}
+        if (missing := next((name for name, value in found.items() if not value), None)) is not None:
+            raise CredentialRejected(
+                f"No value for the secret header '{missing}' of '{self.provider}'. Name the variable that holds it: "
+                f"`osaurus-nb providers edit {self.provider} --secret-header {missing}=VARIABLE`.",
+                provider=self.provider,
+            )
+        return {name: value for name, value in found.items() if value}
 
     def _key(self, card: ModelCard | None = None) -> str | None:
         key = self._secret()
-        if key is None and self.settings.auth:
+        if key is None and self.settings.needs_key:
             where = self.settings.key_variable or "the variable given with --key-env"
             raise CredentialRejected(
                 f"No key for '{self.provider}'. Set {where} where osaurus runs, then try again.",
@@ -178,6 +224,10 @@ class RemoteAdapter:
         return key
 
     def _refusal(self, key: str | None, card: ModelCard | None = None) -> Refusal:
+        secrets = [key] if key else []
+        if self.settings.secret_headers:
+            secrets += self._secret_headers().values()
+
         def refusal(response: Answer, body: bytes) -> OsaurusError:
             return status_error(
                 response.status_code,
@@ -185,7 +235,7 @@ class RemoteAdapter:
                 body,
                 provider=self.provider,
                 model=card.id if card is not None else None,
-                secrets=[key] if key else [],
+                secrets=secrets,
             )
 
         return refusal

@@ -69,8 +69,10 @@ async def run(plan: Plan, request: ChatRequest, step: Step, *, timeouts: Timeout
 
 
 def _attempt(candidate: Candidate, request: ChatRequest, step: Step, number: int, timeouts: Timeouts) -> Attempt:
-    """An adapter of the caller's own dialect gets his own words."""
+    """An adapter of the caller's own dialect gets his own words; one that is known to be slow gets more time."""
     sent = step.sent
+    if (patience := getattr(candidate.adapter, "patience", None)) is not None:
+        timeouts = patience(timeouts)
     if sent is None or getattr(candidate.adapter, "dialect", None) != sent.dialect:
         return Attempt(step, number, timeouts)
     if not request.delivery.stream:
