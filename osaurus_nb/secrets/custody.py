@@ -213,7 +213,9 @@ class Custody:
 
     def _given_key(self) -> VaultKey:
         text = self._given.get(KEY_VARIABLE)
-        return forms.key(text or Hidden(""), f"The vault's key ({self._given.origin(KEY_VARIABLE)})")
+        if text is None:
+            raise SecretsLocked(f"No key is given here: set {KEY_VARIABLE} or {KEY_VARIABLE}_FILE.")
+        return forms.key(text, f"The vault's key ({self._given.origin(KEY_VARIABLE)})")
 
     def _file_key(self) -> VaultKey:
         try:

@@ -6,7 +6,7 @@ They win over the vault and are never written. A file that was named and cannot 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from osaurus_nb.config.providers import Provider, ProviderFile
@@ -20,7 +20,7 @@ _LARGEST = 64 * 1024
 class Given:
     """Reads them anew each time, so that a mounted secret may rotate."""
 
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
 
     def get(self, *variables: str) -> Hidden | None:
         """What the first of them gives."""

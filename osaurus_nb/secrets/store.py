@@ -71,7 +71,7 @@ class Secrets:
         """Keep it; "" clears it. The status says whether it outlasts this process."""
         secret = Hidden(value.strip())
         del value
-        self._refuse_unless_ours(provider, name)
+        self._refuse_given(provider, name)
         if not len(secret):
             self.delete(provider, name)
         elif not secret.is_line():
@@ -82,6 +82,7 @@ class Secrets:
 
     def delete(self, provider: str, name: str | None = None, /) -> None:
         """Forget one secret of the provider, or all. Raises SecretsLocked where the vault cannot be changed."""
+        _refuse_ours(provider)
         self._forget(place for place in dict(self._memory) if place[0] == provider and name in (None, place[1]))
         if not any(owner == provider and name in (None, known) for owner, known in self._vault.places()):
             return
@@ -194,9 +195,8 @@ class Secrets:
             held = self._memory.get(place)
             return None if held is None else Hidden(held.reveal())
 
-    def _refuse_unless_ours(self, provider: str, name: str) -> None:
-        if provider.startswith(OWN) or not provider or not name:
-            raise ConfigError(f"'{provider}' is no provider's id.")
+    def _refuse_given(self, provider: str, name: str) -> None:
+        _refuse_ours(provider)
         origin = self._given.origin(*self._variables(provider, name))
         if origin is not None:
             raise ConfigError(f"This secret comes from the {origin}, which wins over a stored one. Unset it first.")
@@ -208,3 +208,8 @@ def _all_of(secrets: Mapping[Place, Hidden]) -> Callable[[Entries], None]:
             entries.set(place, secret)
 
     return change
+
+
+def _refuse_ours(provider: str) -> None:
+    if provider.startswith(OWN) or not provider:
+        raise ConfigError(f"'{provider}' is no provider's id.")
