@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from osaurus_nb.catalog.families import quirks
 from osaurus_nb.config.endpoints import endpoint_class
-from osaurus_nb.errors import NoIdentity
+from osaurus_nb.errors import NoIdentity, OsaurusError
 from osaurus_nb.events import Event
 from osaurus_nb.identity.signer import Signer
 from osaurus_nb.models import ModelCard
@@ -100,7 +100,7 @@ class RouterSource:
     """The Router while it is there: with an identity and the switch on.
 
     `identity` is asked each time and must be cheap; another address gets another adapter, so that nothing that was
-    learnt for one identity is told to the next.
+    learnt for one identity is told to the next. While the vault is locked there is no Router, and all else goes on.
     """
 
     def __init__(
@@ -117,13 +117,23 @@ class RouterSource:
         self._clock = clock or SystemClock()
         self._adapter: RouterAdapter | None = None
         self._account: RouterAccount | None = None
+        self._said: str | None = None
 
     def current(self) -> RouterAdapter | None:
-        self._follow()
+        """What asks it now, or None. Never raises."""
+        try:
+            self._follow()
+        except OsaurusError as error:
+            self._adapter = self._account = None
+            if error.code != self._said:
+                log.warning("The Osaurus Router is not there: %s", error)
+            self._said = error.code
+        else:
+            self._said = None
         return self._adapter
 
     def account(self) -> RouterAccount:
-        """The account behind the identity. Raises NoIdentity."""
+        """The account behind the identity. Raises NoIdentity, or what keeps the identity from being read."""
         self._follow()
         if self._account is None:
             raise NoIdentity(faults.NO_IDENTITY, provider=ROUTER)

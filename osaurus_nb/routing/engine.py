@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from osaurus_nb import money
 from osaurus_nb.errors import EmptyAnswer, NoEligibleModel, OsaurusError, RequestError, StreamCut, TooSlow
 from osaurus_nb.events import (
     AttemptFailed,
@@ -19,10 +20,12 @@ from osaurus_nb.events import (
     Failed,
     Finished,
     Substituted,
+    UsageReported,
     Warned,
     is_token,
     is_visible,
 )
+from osaurus_nb.models import Charge
 from osaurus_nb.ports import Attempt, Step, Timeouts
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.routing.plan import Candidate, Plan
@@ -121,6 +124,7 @@ class _Gate:
         self.committed = False
         self._card = candidate.card
         self._hold = hold
+        self._charge: Charge | None = None
         self._before: list[Event] = list(opening)
 
     def admit(self, event: Event) -> Sequence[Event]:
@@ -128,8 +132,10 @@ class _Gate:
         if self.committed:
             return (event,)
         self.committed = is_visible(event)
+        if isinstance(event, UsageReported):
+            self._charge = event.charge
         if isinstance(event, Finished) and not self._hold:
-            self._before.append(_empty_notice(event))
+            self._before.append(_empty_notice(event, self._charge))
         self._before.append(event)
         if self._hold and not self.committed:
             if len(self._before) > MAX_HELD:
@@ -144,7 +150,10 @@ class _Gate:
             raise self._empty("it finished without a word")
 
     def _empty(self, why: str) -> EmptyAnswer:
-        return EmptyAnswer(f"'{self._card.name}' gave no answer: {why}.", provider=self._card.provider)
+        said = f"'{self._card.name}' gave no answer: {why}.{_paid(self._charge)}"
+        error = EmptyAnswer(said, provider=self._card.provider)
+        error.charge = self._charge
+        return error
 
 
 _WHY_EMPTY = {
@@ -154,6 +163,10 @@ _WHY_EMPTY = {
 }
 
 
-def _empty_notice(event: Finished) -> Warned:
+def _empty_notice(event: Finished, charge: Charge | None) -> Warned:
     why = _WHY_EMPTY.get(event.finish_reason, "it gave no reason")
-    return Warned("empty_answer", f"The model returned no visible text: {why}.")
+    return Warned("empty_answer", f"The model returned no visible text: {why}.{_paid(charge)}")
+
+
+def _paid(charge: Charge | None) -> str:
+    return f" {money.charged(charge)}" if charge is not None else ""

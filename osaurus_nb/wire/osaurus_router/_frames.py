@@ -32,6 +32,11 @@ class TolerantFrames:
         self._begun = False
         self._open = _Open()
 
+    @property
+    def between(self) -> bool:
+        """Is nothing held that came before?"""
+        return self._begun and not (self._tail or self._open.size or self._after_cr)
+
     def feed(self, data: bytes) -> Iterator[Frame]:
         if self._after_cr:
             data = data.removeprefix(b"\n")
