@@ -65,6 +65,18 @@ class Waiting(InMemory):
         super().set_password(service, username, password)
 
 
+class Crowded(InMemory):
+    """Lets nobody go on before two have written."""
+
+    def __init__(self) -> None:
+        self.both = threading.Barrier(2, timeout=10)
+        super().__init__()
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        super().set_password(service, username, password)
+        self.both.wait()
+
+
 class PlaintextKeyring(InMemory):
     """As keyrings.alt has one: whatever is set is in a file, in clear."""
 
@@ -82,4 +94,6 @@ class EncryptedKeyring(PlaintextKeyring):
         raise EOFError
 
 
-TRUSTED = frozenset(f"{kind.__module__}.{kind.__qualname__}" for kind in (InMemory, Forgetful, Locked, Waiting))
+TRUSTED = frozenset(
+    f"{kind.__module__}.{kind.__qualname__}" for kind in (InMemory, Forgetful, Locked, Waiting, Crowded)
+)

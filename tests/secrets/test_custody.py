@@ -16,7 +16,7 @@ from keyring.backends.fail import Keyring as NoKeychain
 from keyring.backends.null import Keyring as NullKeyring
 
 from osaurus_nb.errors import ConfigError
-from osaurus_nb.secrets import API_KEY, Secrets, SecretsLocked
+from osaurus_nb.secrets import API_KEY, Secrets, SecretsLocked, VaultDamaged
 from osaurus_nb.secrets.keychain import ALLOWED, SERVICE, Keychain
 from tests.secrets.backends import EncryptedKeyring, Forgetful, InMemory, Locked, PlaintextKeyring, Waiting
 from tests.secrets.conftest import KEY
@@ -289,6 +289,22 @@ async def test_the_loop_runs_on_while_the_keychain_waits(process, use):
     assert beats >= 20
     assert opening.result().state == "open"
     assert secrets.get("P", API_KEY) == "sk-canary"
+
+
+@pytest.mark.anyio
+async def test_ready_tells_what_is_shut_and_raises_what_is_damaged(process, paths):
+    """A missing key is a state to show; damage is an error, once."""
+    await asyncio.to_thread(process(OSAURUS_VAULT_KEY=KEY).set, "P", API_KEY, "sk-canary")
+    secrets = process()
+
+    shut = await secrets.ready()
+    await asyncio.to_thread((paths.home / "secrets/vault.bin").write_bytes, b"damaged")
+    with pytest.raises(VaultDamaged):
+        await secrets.ready()
+    after = await secrets.ready()
+
+    assert (shut.state, shut.tier) == ("locked", "given")
+    assert (after.state, len(after.set_aside)) == ("empty", 1)
 
 
 def test_a_dead_bus_is_no_keychain(tmp_path):

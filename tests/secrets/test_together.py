@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from osaurus_nb.config.paths import Paths
-from osaurus_nb.secrets import API_KEY, Secrets, header
+from osaurus_nb.secrets import API_KEY, Secrets, VaultDamaged, header
+from osaurus_nb.secrets.file import VaultFile
 from osaurus_nb.secrets.keychain import Keychain
+from tests.secrets.backends import Crowded
 from tests.secrets.conftest import KEY
 
 WRITER = """
@@ -84,6 +86,40 @@ def test_threads_lose_nothing(process):
 
     assert faults == []
     assert all(secrets.get(f"{me}-{n}", API_KEY) == f"sk-{me}-{n}" for me in range(4) for n in range(15))
+
+
+def test_two_who_found_the_vault_at_once_found_one(process, use):
+    """Whoever comes second takes the first one's vault, and his own key out of the keychain again."""
+    keychain = use(Crowded())
+    one, other = process(), process()
+
+    threads = [
+        threading.Thread(target=who.set, args=(name, API_KEY, f"sk-{name}")) for who, name in ((one, "P"), (other, "Q"))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(keychain.items) == 1
+    assert [process().get(name, API_KEY) for name in "PQ"] == ["sk-P", "sk-Q"]
+    assert [who.get(name, API_KEY) for who in (one, other) for name in "PQ"] == ["sk-P", "sk-Q"] * 2
+
+
+def test_a_vault_that_took_the_damaged_ones_place_is_not_put_aside(process, paths):
+    """Who saw the damage, but was slower than the one who put things right, leaves the new vault alone."""
+    process(OSAURUS_VAULT_KEY=KEY).set("P", API_KEY, "sk-old")
+    slow = VaultFile(paths.home / "secrets/vault.bin")
+    seen = slow._stamp()
+    slow.path.write_bytes(b"damaged")
+    with pytest.raises(VaultDamaged):
+        process(OSAURUS_VAULT_KEY=KEY).get("P", API_KEY)
+    process(OSAURUS_VAULT_KEY=KEY).set("P", API_KEY, "sk-new")
+
+    put_aside = slow._put_aside(seen)
+
+    assert not put_aside
+    assert process(OSAURUS_VAULT_KEY=KEY).get("P", API_KEY) == "sk-new"
 
 
 OWNERS = st.sampled_from(["P", "Q", "p", "osaurus", "P/Q", "é"])
