@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from pydantic_core import from_json
 
 from osaurus_nb.models import ModelCard
+from osaurus_nb.wire._json import MAX_DEPTH
 from osaurus_nb.wire._payloads import Frame, bad
 from osaurus_nb.wire._sse import MAX_LINE
 
 _FIELD = re.compile(rb"[ \t]*(?:data|event|id|retry)?:")
 _MARKS = re.compile(rb'["\\{}\[\]]')
+_SOMETHING = re.compile(rb"[^ \t]")
 _END = b"[DONE]"
 _BOM = b"\xef\xbb\xbf"
 
@@ -82,14 +84,25 @@ class TolerantFrames:
                 pass
             else:
                 return
-        while piece and not self.done:
-            if not self._open.size and not (piece := piece.lstrip()):
-                return
-            if not self._open.size and piece[:1] not in (b"{", b"["):
-                raise bad(self._card, "sent something that is not JSON")
-            whole, piece = self._open.take(piece)
+        at = 0
+        while not self.done and (at := self._next(piece, at)) < len(piece):
+            try:
+                whole, at = self._open.take(piece, at)
+            except RecursionError:
+                raise bad(self._card, "sent an object nested too deeply") from None
             if whole is not None:
                 yield from self._whole(whole)
+
+    def _next(self, piece: bytes, at: int) -> int:
+        """Where it goes on: inside an open object at once, else where the next one begins."""
+        if self._open.size:
+            return at
+        found = _SOMETHING.search(piece, at)
+        if found is None:
+            return len(piece)
+        if found.group() not in b"{[":
+            raise bad(self._card, "sent something that is not JSON")
+        return found.start()
 
     def _whole(self, content: bytes) -> Iterator[Frame]:
         if content == _END:
@@ -117,21 +130,21 @@ class _Open:
         self._string = False
         self._escaped = False
 
-    def take(self, piece: bytes) -> tuple[bytes | None, bytes]:
-        """The object, if it ends in this piece, and what comes behind it."""
-        end = self._end(piece)
-        self._pieces.append(piece[:end])
+    def take(self, piece: bytes, start: int) -> tuple[bytes | None, int]:
+        """The object, if it ends in this piece, and where what comes behind it begins. Raises RecursionError."""
+        end = self._end(piece, start)
+        self._pieces.append(piece[start:end])
         self.size += len(self._pieces[-1])
         if end is None:
-            return None, b""
+            return None, len(piece)
         whole, self._pieces, self.size = b"".join(self._pieces), [], 0
-        return whole, piece[end:]
+        return whole, end
 
-    def _end(self, piece: bytes) -> int | None:
-        skip = 0
+    def _end(self, piece: bytes, start: int) -> int | None:
         if self._escaped:
-            self._escaped, skip = False, 1
-        for mark in _MARKS.finditer(piece):
+            self._escaped, start = False, start + 1
+        skip = start
+        for mark in _MARKS.finditer(piece, start):
             at, char = mark.start(), mark.group()
             if at < skip:
                 continue
@@ -145,9 +158,10 @@ class _Open:
                 self._string = True
             elif char in b"{[":
                 self._depth += 1
+                if self._depth > MAX_DEPTH:
+                    raise RecursionError
             elif char in b"}]":
                 self._depth -= 1
-                if self._depth <= 0:
-                    self._depth = 0
+                if self._depth == 0:
                     return mark.end()
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -222,6 +223,22 @@ def test_an_object_without_end_stops_at_a_cap() -> None:
     decoder.feed(b'data: {"choices": "' + b"x" * (10 << 20))
     with pytest.raises(errors.BadAnswer, match="without end"):
         decoder.feed(b"x" * (10 << 20))
+
+
+def test_an_object_nested_too_deeply_is_no_answer() -> None:
+    """It is given up where the nesting passes what a parser takes, not where the memory ends."""
+    with pytest.raises(errors.BadAnswer, match="too deeply"):
+        read(b"data: " + b"[" * 1000)
+
+
+def test_a_line_of_many_objects_is_read_in_time() -> None:
+    """A line of them costs about as much as their parsing."""
+    decoder = RouterDecoder(CARD, KEY)
+    began = time.perf_counter()
+    decoder.feed(b"data: " + b"{}" * 100_000 + b"\n")
+
+    assert decoder.events == 100_000
+    assert time.perf_counter() - began < 5
 
 
 def test_what_comes_behind_the_end_does_not_count() -> None:
