@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from osaurus_nb import ui
+    from osaurus_nb import providers, ui
     from osaurus_nb.client import AsyncClient, Client
     from osaurus_nb.errors import OsaurusError
     from osaurus_nb.front import pull
     from osaurus_nb.messages import Message, assistant, image, system, user
     from osaurus_nb.notebook.nested import allow_nested_loop
-    from osaurus_nb.providers import registry as providers
     from osaurus_nb.reply import Reply
     from osaurus_nb.request import ResponseFormat, Tool
 
@@ -38,7 +37,7 @@ _DOORS = {
     "allow_nested_loop": "osaurus_nb.notebook.nested",
     "assistant": "osaurus_nb.messages",
     "image": "osaurus_nb.messages",
-    "providers": "osaurus_nb.providers.registry",
+    "providers": "osaurus_nb.providers",
     "pull": "osaurus_nb.front",
     "system": "osaurus_nb.messages",
     "ui": "osaurus_nb.ui",

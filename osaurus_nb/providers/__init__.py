@@ -1,1 +1,33 @@
-"""Adapters to those who run models elsewhere: the one room with a network, and the one that knows the HTTP client."""
+"""The one room with a network, which alone knows the HTTP client, and `osaurus.providers`: its functions, lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from osaurus_nb.providers.registry import (
+        add,
+        disable,
+        edit,
+        enable,
+        find,
+        list,
+        presets,
+        problems,
+        remove,
+        reorder,
+    )
+
+__all__ = ["add", "disable", "edit", "enable", "find", "list", "presets", "problems", "remove", "reorder"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'osaurus_nb.providers' has no attribute '{name}'")
+    return getattr(import_module("osaurus_nb.providers.registry"), name)
+
+
+def __dir__() -> Sequence[str]:
+    return sorted({*globals(), *__all__})

@@ -44,6 +44,14 @@ def test_a_provider_is_added_found_and_removed(file: ProviderFile) -> None:
     assert list(file.load()) == []
 
 
+@pytest.mark.parametrize("name", ["KEY_LAB_2024", "HF_TOKEN_10_PRODUCTION", "hf_token", "SK_LIVE_KEY_NUMBER_0001"])
+def test_names_that_begin_like_keys_are_names(file: ProviderFile, name: str) -> None:
+    """Variables and machines are called all sorts of things."""
+    provider = file.add("lab", "https://hf-gpu1.example.com/v1", key_env=name, headers={"X-Team": "key-users-01"})
+
+    assert (provider.key_env, provider.host) == (name, "hf-gpu1.example.com")
+
+
 def test_every_field_can_be_set_and_edited(file: ProviderFile) -> None:
     """Each field of a form comes back as it was said, from `add` and from `edit` alike."""
     said: dict[str, Any] = {

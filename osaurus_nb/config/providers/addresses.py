@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
-from osaurus_nb._redaction import redact
 from osaurus_nb.config.endpoints import endpoint_class
+from osaurus_nb.config.providers.headers import looks_like_key
 from osaurus_nb.errors import ConfigError
 
 _LIKE = "It should look like http://host:8000/v1."
@@ -87,7 +87,7 @@ def checked_host(host: str) -> str:
         return _checked_ip(ipaddress.ip_address(plain))
     except ValueError:
         pass
-    if redact(plain) != plain:
+    if "." not in plain and looks_like_key(plain):
         raise ConfigError(
             "That looks like a key where an address belongs. If it is a real one, replace it at its provider; "
             "keys are read from an environment variable: --key-env VARIABLE."

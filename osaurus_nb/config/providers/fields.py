@@ -182,7 +182,7 @@ def _apply(record: Record, said: Changes) -> None:
         if key in said:
             setter(record, said[key])  # type: ignore[literal-required]  # the table's keys are the fields' names
     if said.get("key_env") is not None and "auth" not in said:
-        record.row["authType"] = WITH_KEY
+        _set_auth(record, "key")
 
 
 def _set_name(record: Record, name: str) -> None:
@@ -228,7 +228,7 @@ def _set_header_env(record: Record, changes: Mapping[str, str | None]) -> None:
             secret = headers.checked_name(name)
             kept[secret] = headers.checked_variable(variable)
             names.append(secret)
-            _drop(record.row["customHeaders"], name)
+            _unclear(record, name)
     record.row["secretHeaderKeys"] = names
     _keep(record.ours, "headerEnv", kept or None)
 
@@ -239,8 +239,15 @@ def _set_secret_headers(record: Record, names: Sequence[str]) -> None:
         if name.lower() not in {other.lower() for other in secret}:
             secret.append(name)
     for name in secret:
-        _drop(record.row["customHeaders"], name)
+        _unclear(record, name)
     record.row["secretHeaderKeys"] = secret
+
+
+def _unclear(record: Record, name: str) -> None:
+    """A header that is secret has no value in the clear."""
+    if isinstance(kept := record.row.get("customHeaders"), dict):
+        record.row["customHeaders"] = dict(kept)
+        _drop(record.row["customHeaders"], name)
 
 
 def _drop(kept: dict[str, Any], name: str) -> None:

@@ -116,9 +116,7 @@ class ProviderFile:
         with self._changing() as state:
             known = _find(state, name)
             at = next(number for number, row in enumerate(state.rows) if _is(row, known.id))
-            row = state.rows[at]
-            maps = {key: dict(row.get(key) or {}) for key in ("customHeaders",)}
-            record = Record({**row, **maps}, dict(state.ours(known.id)))
+            record = Record(dict(state.rows[at]), dict(state.ours(known.id)))
             change(record, known)
             provider.read(record.row, record.ours, "")
             state.rows[at], state.side[known.id] = record.row, record.ours

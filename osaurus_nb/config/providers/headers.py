@@ -40,11 +40,17 @@ def is_secret(name: str) -> bool:
     return name.lower() in _SECRET_NAMES or _SECRET_WORDS.search(name.lower()) is not None
 
 
+def looks_like_key(text: str) -> bool:
+    """Is this a vendor's key, as far as one can see? Names of variables and machines begin like some, but are tamer."""
+    tame = len(text) < 20 or (text.isupper() and not text.startswith("AKIA"))
+    return not tame and redact(text) != text
+
+
 def checked_clear(name: str, value: str) -> tuple[str, str]:
     """A header that is stored as it is. Raises ConfigError for a secret."""
     name = checked_name(name)
     value = checked_value(name, value)
-    if is_secret(name) or redact(value) != value:
+    if is_secret(name) or looks_like_key(value):
         raise ConfigError(
             f"The header '{name}' looks like a secret, and the providers' file is clear text. Put its value into an "
             f"environment variable and name that: --secret-header {name}=VARIABLE."
@@ -54,7 +60,7 @@ def checked_clear(name: str, value: str) -> tuple[str, str]:
 
 def checked_variable(name: str) -> str:
     """The name of an environment variable. Raises ConfigError, without repeating it, for what may be the key itself."""
-    if not isinstance(name, str) or not _VARIABLE.fullmatch(name) or redact(name) != name:
+    if not isinstance(name, str) or not _VARIABLE.fullmatch(name) or looks_like_key(name):
         raise ConfigError(
             "Give the NAME of the environment variable that holds the key, e.g. OPENAI_API_KEY, not the key. "
             "If you wrote a real key there, replace it at its provider: a command line is kept in histories."
