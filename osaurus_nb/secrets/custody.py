@@ -34,7 +34,8 @@ REMEDY = (
     f"To keep them, start with {KEY_VARIABLE} set "
     "(`python -c 'import secrets; print(secrets.token_hex(32))'` makes one), or choose a passphrase."
 )
-_NO_CIPHER = "The vault needs the package 'cryptography', which is not installed: pip install 'osaurus-nb[keys]'."
+NO_CIPHER = "The vault needs the package 'cryptography', which is not installed."
+INSTALL = "To keep them: pip install 'osaurus-nb[keys]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Custody:
         if self._answered(vault):
             raise SecretsLocked(self._failed[vault.id])
         if find_spec("cryptography") is None:
-            raise SecretsLocked(_NO_CIPHER)
+            raise SecretsLocked(NO_CIPHER)
         try:
             key = self._given_key() if self.given() and as_given else self._look(vault)
             if not vault.opened_by(key):
@@ -101,7 +102,7 @@ class Custody:
     def found(self) -> Opening:
         """A new vault's key, in the first place that keeps it. May wait for the user. Raises NoPlace."""
         if find_spec("cryptography") is None:
-            raise self._no_place(_NO_CIPHER)
+            raise self._no_place(NO_CIPHER)
         if self.given():
             try:
                 return self.found_in("given")

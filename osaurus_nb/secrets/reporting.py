@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from osaurus_nb.secrets.custody import KEY_VARIABLE, REMEDY
+from osaurus_nb.errors import ConfigError
+from osaurus_nb.secrets.custody import INSTALL, KEY_VARIABLE, NO_CIPHER, REMEDY
 from osaurus_nb.secrets.sealing import Sealed
-from osaurus_nb.secrets.values import SecretsStatus, Tier
+from osaurus_nb.secrets.values import SecretsStatus, Tier, VaultDamaged
 from osaurus_nb.secrets.vault import Vault
 
 BADGE = "Insecure: the vault's key is in a file in clear"
@@ -24,15 +25,24 @@ _UNLOCK: dict[Tier, str] = {
 
 def report(vault: Vault, *, held: int) -> SecretsStatus:
     """`held` secrets are in this process's memory alone."""
-    sealed = vault.file.read()
+    status = _status(vault)
     aside = vault.file.set_aside()
-    status = _without_vault(vault) if sealed is None else _with_vault(vault, sealed)
     told = status.told
     if held and not status.lasting:
         told += f" {held} {'secret ends' if held == 1 else 'secrets end'} with this process."
     if aside:
         told += f" A damaged vault was put aside as {aside[-1]}."
     return SecretsStatus(status.state, status.tier, told, status.next_step, status.badge, aside, held)
+
+
+def _status(vault: Vault) -> SecretsStatus:
+    try:
+        sealed = vault.file.read()
+    except VaultDamaged:
+        sealed = None  # it was put aside just now, and is told as that
+    except ConfigError as exc:
+        return SecretsStatus("locked", None, str(exc))
+    return _without_vault(vault) if sealed is None else _with_vault(vault, sealed)
 
 
 def _with_vault(vault: Vault, sealed: Sealed) -> SecretsStatus:
@@ -49,7 +59,9 @@ def _with_vault(vault: Vault, sealed: Sealed) -> SecretsStatus:
 
 
 def _without_vault(vault: Vault) -> SecretsStatus:
-    if vault.custody.nowhere is not None:
-        return SecretsStatus("memory", None, f"{vault.custody.nowhere} Secrets are kept in memory only.", REMEDY)
+    nowhere = vault.custody.nowhere
+    if nowhere is not None:
+        remedy = INSTALL if nowhere == NO_CIPHER else REMEDY
+        return SecretsStatus("memory", None, f"{nowhere} Secrets are kept in memory only.", remedy)
     tier: Tier | None = "given" if vault.custody.given() else None
     return SecretsStatus("empty", tier, "No secret is stored yet.")

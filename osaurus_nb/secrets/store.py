@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Literal
 
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.config.providers import ProviderFile
@@ -23,7 +22,7 @@ from osaurus_nb.secrets.lookup import Given, ProviderVariables
 from osaurus_nb.secrets.reporting import report
 from osaurus_nb.secrets.sealing import Place
 from osaurus_nb.secrets.slots import Slots
-from osaurus_nb.secrets.values import API_KEY, OWN, Hidden, SecretsLocked, SecretsStatus, header
+from osaurus_nb.secrets.values import API_KEY, OWN, Hidden, SecretsLocked, SecretsStatus, Tier, header
 from osaurus_nb.secrets.vault import Entries, Vault
 
 #: The Osaurus app's own items in the macOS Keychain.
@@ -83,8 +82,8 @@ class Secrets:
     def delete(self, provider: str, name: str | None = None, /) -> None:
         """Forget one secret of the provider, or all. Raises SecretsLocked where the vault cannot be changed."""
         _refuse_ours(provider)
-        self._forget(place for place in dict(self._memory) if place[0] == provider and name in (None, place[1]))
-        if not any(owner == provider and name in (None, known) for owner, known in self._vault.places()):
+        self._forget({place: held for place, held in dict(self._memory).items() if _is(place, provider, name)})
+        if not any(_is(place, provider, name) for place in self._vault.places()):
             return
         try:
             self._vault.edit(lambda entries: entries.drop(provider, name))
@@ -130,9 +129,7 @@ class Secrets:
         self._keep({})
         return self.status()
 
-    def keep(
-        self, where: Literal["given", "keychain", "passphrase", "file"], *, passphrase: str | None = None
-    ) -> SecretsStatus:
+    def keep(self, where: Tier, *, passphrase: str | None = None) -> SecretsStatus:
         """Keep the vault's key there from now on, closing the vault anew. "file" is insecure, and is shown as such."""
         secret = None if passphrase is None else Hidden(passphrase)
         del passphrase
@@ -177,17 +174,21 @@ class Secrets:
             self._vault.edit(_all_of({**waiting, **secrets}))
         except (NoPlace, SecretsLocked):
             with self._lock:
-                self._memory.update(secrets)
+                for place, secret in secrets.items():
+                    before = self._memory.get(place)
+                    self._memory[place] = secret
+                    if before is not None:
+                        before.wipe()
         else:
-            self._forget(waiting)
+            self._forget({**waiting, **secrets})
 
-    def _forget(self, places: Iterable[Place]) -> None:
-        """Out of this process's memory."""
+    def _forget(self, secrets: Mapping[Place, Hidden]) -> None:
+        """Out of this process's memory, unless another thread has put newer ones in their places."""
         with self._lock:
-            for place in places:
-                secret = self._memory.pop(place, None)
-                if secret is not None:
-                    secret.wipe()
+            for place, secret in secrets.items():
+                if self._memory.get(place) is secret:
+                    del self._memory[place]
+                secret.wipe()
 
     def _from_memory(self, place: Place) -> Hidden | None:
         """A copy: ours may be wiped any time."""
@@ -208,6 +209,10 @@ def _all_of(secrets: Mapping[Place, Hidden]) -> Callable[[Entries], None]:
             entries.set(place, secret)
 
     return change
+
+
+def _is(place: Place, owner: str, name: str | None) -> bool:
+    return place[0] == owner and name in (None, place[1])
 
 
 def _refuse_ours(provider: str) -> None:

@@ -291,6 +291,19 @@ async def test_the_loop_runs_on_while_the_keychain_waits(process, use):
     assert secrets.get("P", API_KEY) == "sk-canary"
 
 
+@pytest.mark.parametrize("package", ["keyring", "cryptography"])
+def test_without_its_packages_secrets_stay_in_memory(process, use, monkeypatch, package):
+    """An installation without the extra `keys` says which package is missing, and writes nothing."""
+    use(InMemory())
+    monkeypatch.setitem(sys.modules, package, None)
+
+    status = process().set("P", API_KEY, "sk-canary")
+
+    assert status.state == "memory"
+    assert f"needs the package '{package}'" in status.told
+    assert ("pip install" in status.next_step) == (package == "cryptography")
+
+
 @pytest.mark.anyio
 async def test_ready_tells_what_is_shut_and_raises_what_is_damaged(process, paths):
     """A missing key is a state to show; damage is an error, once."""

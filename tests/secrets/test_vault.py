@@ -172,6 +172,27 @@ def test_a_later_version_is_not_touched(file, process):
         parse(newer)
 
 
+@pytest.mark.parametrize(
+    ("state", "told"), [("newer", "newer osaurus-nb"), ("damaged", "put aside"), ("a folder", "Cannot read")]
+)
+def test_a_status_can_always_be_had(file, process, state, told):
+    """Whatever lies in the vault's place, the status says it and raises nothing."""
+    now = parse(file.read_bytes())
+    file.unlink()
+    match state:
+        case "newer":
+            file.write_bytes(sealed_again(MAGIC + b"\x02" + now.body[len(MAGIC) + 1 :], now.seal))
+        case "damaged":
+            file.write_bytes(b"damaged")
+        case _:
+            file.mkdir()
+
+    status = process(OSAURUS_VAULT_KEY=KEY).status()
+
+    assert told in status.told
+    assert status.lasting == (state == "damaged")
+
+
 def test_the_same_secret_never_looks_the_same(file, given):
     """Whoever sees two versions of the vault cannot tell what changed from what was written again."""
     before = parse(file.read_bytes())
