@@ -46,6 +46,11 @@ class Payloads:
         self._sniffed = False
         self._body = bytearray()
 
+    @property
+    def between(self) -> bool:
+        """Is nothing held that came before?"""
+        return self._sniffed and not self.plain and self._reader.between
+
     def feed(self, data: bytes) -> Iterator[Frame]:
         if not self._sniffed and not self._sniff(data):
             return iter(())

@@ -7,6 +7,7 @@ same dialect and shall miss nothing of what the provider wrote.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from osaurus_nb import events as ev
@@ -14,14 +15,27 @@ from osaurus_nb.errors import ProviderError
 from osaurus_nb.wire._payloads import Frame
 
 _SAID = (ev.TextDelta, ev.ReasoningDelta, ev.ToolCallDelta)
-#: What of a frame may be handed on, fit for the caller's parser; nothing where it is not meant for him.
-Relay = Callable[[Frame], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """What of an answer may be handed on, fit for the caller's parser.
+
+    `mend` gives it for one frame; nothing where it is not meant for the caller. `words` looks at bytes as they came:
+    how many events they are, if each is one more word and written strictly; else 0. Those need not even be parsed.
+    """
+
+    mend: Callable[[Frame], bytes]
+    words: Callable[[bytes], int] | None = None
 
 
 class Frames(Protocol):
     """Bytes in, objects out."""
 
     done: bool
+
+    @property
+    def between(self) -> bool: ...
 
     def feed(self, data: bytes, /) -> Iterator[Frame]: ...
 
@@ -46,6 +60,8 @@ class Reading:
         self._frames = frames
         self._meaning = meaning
         self._relay = relay
+        self._words = relay.words if relay is not None else None
+        self._speaking = False
         self._fault: ProviderError | None = None
 
     @property
@@ -53,6 +69,8 @@ class Reading:
         return self._meaning.done or self._frames.done or self._fault is not None
 
     def feed(self, data: bytes) -> list[ev.Event]:
+        if self._speaking and self._words is not None and self._frames.between and (count := self._words(data)):
+            return [ev.Relayed(data, count, token=True, visible=True)]
         return self._events(self._frames.feed(data))
 
     def close(self) -> list[ev.Event]:
@@ -69,12 +87,13 @@ class Reading:
                 if self._meaning.done:
                     break
                 events += self._meaning.take(frame.payload)
-                if self._relay is not None and (data := self._relay(frame)):
+                if self._relay is not None and (data := self._relay.mend(frame)):
                     relayed.append(data)
         except ProviderError as fault:
             if not events:
                 raise
             self._fault = fault
+        self._speaking = self._speaking or any(map(ev.is_visible, events))
         return _behind(relayed, events) if relayed else _joined(events)
 
 

@@ -6,7 +6,6 @@ models whose family needs other ones, have to be translated instead.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,11 +17,13 @@ from osaurus_nb.wire._json import parse
 from osaurus_nb.wire._opaque import SEAL
 from osaurus_nb.wire._payloads import Frame
 from osaurus_nb.wire._reading import Relay
+from osaurus_nb.wire._sse import ascii_json
 
 #: Keys of ours, which a body may have in every dialect and no provider knows.
 _OURS = ("fallbacks", "deadline_ms")
 #: Where a parser of somebody else's may end a line.
-_BREAKS = tuple(character.encode() for character in "\n\r\x85\u2028\u2029")
+OTHER_BREAKS = tuple(character.encode() for character in "\r\x85\u2028\u2029")
+_BREAKS = (b"\n", *OTHER_BREAKS)
 
 
 #: For an oddity the keys that its codec translates, or None for all of the body.
@@ -72,14 +73,50 @@ def unchanged(sent: Sent, card: ModelCard, touched: Touched) -> dict[str, Any] |
     return {key: value for key, value in sent.body.items() if key not in _OURS}
 
 
-def relay(mend: Callable[[Frame], bytes], *, stream: bool) -> Relay:
+def relay(mend: Callable[[Frame], bytes], *, stream: bool, words: Callable[[bytes], int] | None = None) -> Relay:
     """Hands on what came in the form that was asked for; what came in the other one is left to an encoder.
 
-    `mend` writes one event of a stream, strictly. A whole body stays as it is.
+    `mend` writes one event of a stream, strictly. A whole body stays as it is. `words` as in `Relay`.
     """
     if stream:
-        return lambda frame: mend(frame) if frame.content and not frame.whole else b""
-    return lambda frame: frame.content if frame.whole else b""
+        return Relay(lambda frame: mend(frame) if frame.content and not frame.whole else b"", words)
+    return Relay(lambda frame: frame.content if frame.whole else b"")
+
+
+def strict_events(data: bytes, head: bytes) -> int:
+    """How many events these bytes are, if they are nothing but whole ones that begin like this; else 0."""
+    count = data.count(head)
+    exact = data.count(b"\n\n") == count and data.count(b"\n") == count * (head.count(b"\n") + 2)
+    if not exact or data.count(b"\n\n" + head) != count - 1 or not data.startswith(head) or not data.endswith(b"}\n\n"):
+        return 0
+    return 0 if any(split in data for split in OTHER_BREAKS) else count
+
+
+class Words:
+    """Knows a word by how the last one was framed; where that differs, `look` takes the trouble. Made for one stream.
+
+    `look` counts the events in bytes that hold nothing but words; `marks` are what stands before one.
+    """
+
+    def __init__(self, look: Callable[[bytes], int], *marks: bytes) -> None:
+        self._look = look
+        self._marks = marks
+        self._head = self._tail = b""
+
+    def __call__(self, data: bytes) -> int:
+        if self._head and data.startswith(self._head) and data.endswith(self._tail):
+            word = data[len(self._head) : -len(self._tail)]
+            if word.isascii() and b'"' not in word and b"\n" not in word and word[-1:] not in (b"\\", b"\r", b""):
+                return 1
+        count = self._look(data)
+        if count == 1:
+            self._learn(data)
+        return count
+
+    def _learn(self, data: bytes) -> None:
+        found = next((data.find(mark) + len(mark) for mark in self._marks if mark in data), None)
+        if found is not None:
+            self._head, self._tail = data[:found], data[data.index(b'"', found) :]
 
 
 def line(frame: Frame) -> bytes:
@@ -91,7 +128,7 @@ def line(frame: Frame) -> bytes:
 
 
 def rewritten(payload: Mapping[str, Any]) -> bytes:
-    return json.dumps(payload, separators=(",", ":")).encode("ascii")
+    return ascii_json(payload)
 
 
 def data_line(frame: Frame) -> bytes:

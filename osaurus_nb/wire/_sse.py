@@ -9,6 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from pydantic_core import PydanticSerializationError, to_json
+
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
 #: A line longer than this is no answer but an attack or a fault.
@@ -56,6 +60,11 @@ class Reader:
                 events.extend(self._dispatch())
         return events
 
+    @property
+    def between(self) -> bool:
+        """Has all that came so far been told?"""
+        return not (self._tail or self._data or self._event or self._after_cr)
+
     def flush(self) -> list[ServerEvent]:
         if self._tail:
             self._line(self._tail)
@@ -85,5 +94,14 @@ class Reader:
 
 def frame(payload: Any, *, event: str | None = None) -> bytes:
     """One event on one `data:` line, ASCII only: some parsers split at U+2028."""
-    head = f"event: {event}\n" if event else ""
-    return f"{head}data: {json.dumps(payload, separators=(',', ':'))}\n\n".encode("ascii")
+    head = b"event: %b\n" % event.encode() if event else b""
+    return b"%bdata: %b\n\n" % (head, ascii_json(payload))
+
+
+def ascii_json(payload: Any) -> bytes:
+    """Compact JSON that no parser can split."""
+    try:
+        quick = to_json(payload)
+    except PydanticSerializationError:  # half a surrogate pair has no UTF-8, but an escape
+        return _ENCODE(payload).encode("ascii")
+    return quick if quick.isascii() else _ENCODE(payload).encode("ascii")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError
 
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import (
@@ -43,6 +43,7 @@ class Outlet:
         self._route = route
         self._ping_after = handler.service.ping_after
         self._loop = asyncio.get_running_loop()
+        self._stream: IOStream = handler.request.connection.stream  # type: ignore[union-attr]  # Jupyter serves HTTP/1 only
         self._held = b""
         self._open = False
         self._writing = False
@@ -118,7 +119,9 @@ class Outlet:
             return
         self._writing = True
         self._handler.write(data)
-        await self._handler.flush()
+        taken = self._handler.flush()
+        if self._stream.writing():  # else they are with the system already, and waiting costs a turn of the loop
+            await taken
         self._writing = False
         self._wrote_at = self._loop.time()
 

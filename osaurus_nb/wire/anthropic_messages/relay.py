@@ -35,8 +35,15 @@ def relay(sent: Sent, request: ChatRequest, card: ModelCard) -> Carried | None:
     if body is None:
         return None
     body["model"] = card.id
-    decoder = event_decoder(card, _relay.relay(_mended, stream=request.delivery.stream))
+    words = _relay.Words(_words, b'"text":"', b'"text": "')
+    decoder = event_decoder(card, _relay.relay(_mended, stream=request.delivery.stream, words=words))
     return Carried(Encoded(body, headers={HEADER: OLD, **sent.headers}), decoder)
+
+
+def _words(data: bytes) -> int:
+    """Pieces of text in the block that is open."""
+    count = _relay.strict_events(data, b"event: content_block_delta\ndata: {")
+    return count if data.count(b'"text_delta"') == count == data.count(b'"content_block_delta"') else 0
 
 
 def _mended(frame: Frame) -> bytes:

@@ -16,6 +16,10 @@ class Lines(Payloads):
         super().__init__(card)
         self._tail = b""
 
+    @property
+    def between(self) -> bool:
+        return not self._tail
+
     def feed(self, data: bytes) -> Iterator[Frame]:
         *lines, self._tail = (self._tail + data).split(b"\n")
         if len(self._tail) > _sse.MAX_LINE:

@@ -14,6 +14,7 @@ from osaurus_nb.request import ChatRequest, Delivery, Sent
 from osaurus_nb.wire import _relay
 from osaurus_nb.wire._codec import Carried, Encoded
 from osaurus_nb.wire._payloads import Frame
+from osaurus_nb.wire._reading import Relay
 from osaurus_nb.wire.ollama_chat.decode import event_decoder
 
 
@@ -35,7 +36,9 @@ def relay(sent: Sent, request: ChatRequest, card: ModelCard) -> Carried | None:
     if body is None:
         return None
     body["model"] = card.id
-    return Carried(Encoded(body), event_decoder(card, _line if request.delivery.stream else _Only()))
+    return Carried(
+        Encoded(body), event_decoder(card, Relay(_line, _words) if request.delivery.stream else Relay(_Only()))
+    )
 
 
 class _Only:
@@ -47,6 +50,15 @@ class _Only:
     def __call__(self, frame: Frame) -> bytes:
         first, self._first = self._first, False
         return _line(frame) if first and frame.payload.get("done") is True else b""
+
+
+def _words(data: bytes) -> int:
+    """Lines that hold a piece of text."""
+    count = data.count(b"\n")
+    plain = data.startswith(b"{") and data.endswith(b"}\n") and b"\n\n" not in data and b"tool_calls" not in data
+    if not plain or b'"error"' in data or any(split in data for split in _relay.OTHER_BREAKS):
+        return 0
+    return count if data.count(b'"message"') == data.count(b'"done":false') == count else 0
 
 
 def _line(frame: Frame) -> bytes:

@@ -49,7 +49,20 @@ def relay(sent: Sent, request: ChatRequest, card: ModelCard) -> Carried | None:
     def mend(frame: Frame) -> bytes:
         return _mended(frame, usage=wanted)
 
-    return Carried(Encoded(body), event_decoder(card, _relay.relay(mend, stream=stream)))
+    words = _relay.Words(_words, b'"content":"', b'"content": "')
+    return Carried(Encoded(body), event_decoder(card, _relay.relay(mend, stream=stream, words=words)))
+
+
+def _words(data: bytes) -> int:
+    """Chunks that hold a piece of text and nothing else that counts."""
+    count = _relay.strict_events(data, b"data: {")
+    if not count or b"tool_calls" in data or b'"error"' in data or b'"choices"' not in data:
+        return 0
+    texts = data.count(b'"delta":{"content":"') or data.count(b'"delta": {"content": "')
+    nulls = data.count(b'"finish_reason":null') or data.count(b'"finish_reason": null')
+    unused = data.count(b'"usage":null') or data.count(b'"usage": null')
+    ends, used = data.count(b'"finish_reason"'), data.count(b'"usage"')
+    return count if texts == count and nulls == ends and unused == used else 0
 
 
 def _mended(frame: Frame, *, usage: bool) -> bytes:

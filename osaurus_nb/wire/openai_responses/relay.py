@@ -41,5 +41,11 @@ def relay(sent: Sent, request: ChatRequest, card: ModelCard) -> Carried | None:
     if body is None:
         return None
     body["model"] = card.id
-    decoder = event_decoder(card, _relay.relay(_relay.named_event, stream=request.delivery.stream))
+    decoder = event_decoder(card, _relay.relay(_relay.named_event, stream=request.delivery.stream, words=_words))
     return Carried(Encoded(body), decoder)
+
+
+def _words(data: bytes) -> int:
+    """Pieces of text in the part that is open."""
+    count = _relay.strict_events(data, b"event: response.output_text.delta\ndata: {")
+    return count if data.count(b'"response.output_text.delta"') == count else 0
