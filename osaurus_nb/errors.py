@@ -14,6 +14,7 @@ OsaurusError
 |   `-- DownloadFailed      fetching or converting it did not finish
 |-- ProviderError           theirs; carries provider and model
 |   |-- CredentialRejected  their 401 or 403
+|   |   |-- SignatureRejected   the Router did not take an identity's signature
 |   |   |-- AccountFrozen   the billing account is on hold
 |   |   `-- NoIdentity      there is no identity to ask in the name of
 |   |-- QuotaExhausted      no credit left; waiting does not help
@@ -220,6 +221,10 @@ class ProviderError(OsaurusError):
 
 class CredentialRejected(ProviderError):
     status, code, kind = 401, "auth_rejected", "authentication_error"
+
+
+class SignatureRejected(CredentialRejected):
+    code = "signature_rejected"
 
 
 class AccountFrozen(CredentialRejected):

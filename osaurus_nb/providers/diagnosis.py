@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from osaurus_nb.errors import (
+    AccountFrozen,
     BadAnswer,
     ConfigError,
     CredentialRejected,
+    InsufficientFunds,
     NotOffered,
     OsaurusError,
     ProviderError,
@@ -19,6 +21,7 @@ from osaurus_nb.errors import (
     RateLimited,
     Reason,
     Refused,
+    SignatureRejected,
     TooSlow,
     Unavailable,
 )
@@ -130,12 +133,22 @@ _NO_MODEL = _Case(
 )
 
 
+#: Their own sentence says what happened and what to do, better than their status does.
+_SPEAK: Mapping[type[OsaurusError], Bucket] = {
+    SignatureRejected: "auth-rejected",
+    AccountFrozen: "auth-rejected",
+    InsufficientFunds: "request-rejected",
+}
+
+
 def diagnose(error: OsaurusError, *, who: str, host: str = "") -> Diagnosis:
     """The diagnosis of a fault of the provider `who`, which is at `host`."""
     if not isinstance(error, ProviderError):
         return _own(error)
     if isinstance(error, CredentialRejected) and error.upstream_status is None:
         return _told("missing-credential", error)
+    if type(error) in _SPEAK:
+        return _told(_SPEAK[type(error)], error)
     case = _case(error)
     if case is None:
         return Diagnosis("unknown", "blocked", f"{host or who} could not be used", "`osaurus-nb doctor` looks closer.")

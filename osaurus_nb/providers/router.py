@@ -49,10 +49,20 @@ class RouterAdapter:
     """Asks the Router in the name of one identity."""
 
     provider = ROUTER
+    #: Once it is there it connects by itself.
+    auto_connect = True
 
     def __init__(self, settings: RouterSettings, calls: SignedCalls) -> None:
         self._settings = settings
         self._calls = calls
+
+    @property
+    def host(self) -> str:
+        return self._calls.host
+
+    def mark(self) -> int:
+        """Differs when the identity does."""
+        return hash(self.address)
 
     @property
     def address(self) -> str:
@@ -86,8 +96,7 @@ class RouterAdapter:
         """The door belongs to the runtime and is closed there."""
 
     def _dress(self, card: ModelCard) -> ModelCard:
-        host = self._calls.host
-        return replace(card, endpoint=endpoint_class(host), quirks=quirks(card.id, host))
+        return replace(card, endpoint=endpoint_class(self.host), quirks=quirks(card.id, self.host))
 
 
 def freeze(body: dict[str, object], attempt: Attempt) -> osaurus_router.Frozen:

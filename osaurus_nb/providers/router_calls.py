@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from osaurus_nb.errors import BadAnswer, CredentialRejected, OsaurusError, ProviderError, TooSlow
+from osaurus_nb.errors import BadAnswer, OsaurusError, SignatureRejected, TooSlow
 from osaurus_nb.identity import requests
 from osaurus_nb.identity.signer import Signer
 from osaurus_nb.models import ModelCard
@@ -92,7 +92,7 @@ class SignedCalls:
                 retry_after=retry_after(response.headers),
             )
             skew = self._skew(response.headers)
-            return error if type(error) is not CredentialRejected or skew is None else _told(error, skew)
+            return error if not isinstance(error, SignatureRejected) or skew is None else _told(error, skew)
 
         return refusal
 
@@ -117,11 +117,11 @@ class SignedCalls:
         return ahead if abs(ahead) >= SKEW else None
 
 
-def _told(error: ProviderError, ahead: float) -> ProviderError:
+def _told(error: SignatureRejected, ahead: float) -> SignatureRejected:
     size = abs(ahead)
     span = f"{size / 60:.0f} minutes" if size < 7200 else f"{size / 3600:.0f} hours"
     said = f"{error} This machine's clock is about {span} {'ahead' if ahead > 0 else 'behind'}: set it right."
-    return CredentialRejected(said, provider=error.provider, model=error.model, upstream_status=error.upstream_status)
+    return SignatureRejected(said, provider=error.provider, model=error.model, upstream_status=error.upstream_status)
 
 
 def _parsed(body: bytes) -> Any:

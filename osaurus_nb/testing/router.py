@@ -55,7 +55,7 @@ class Fault:
     delay: float = 0.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class LoopbackRouter:
     """`credit` is what a new wallet has; `skew` how many seconds a signature's time may be off; `clock` its own time.
 

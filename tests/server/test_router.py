@@ -81,7 +81,7 @@ def test_the_bill_is_in_no_answer(served: Any) -> None:
     [
         ("error=INSUFFICIENT_FUNDS", 402, "insufficient_funds"),
         ("error=ACCOUNT_FROZEN", 403, "account_frozen"),
-        ("error=UNAUTHORIZED", 401, "auth_rejected"),
+        ("error=UNAUTHORIZED", 401, "signature_rejected"),
         ("error=IDEMPOTENCY_CONFLICT", 409, "idempotency_conflict"),
         ("status=503", 503, "provider_unavailable"),
         ("empty=raw-empty", 502, "empty_answer"),

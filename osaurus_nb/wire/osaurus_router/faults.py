@@ -16,8 +16,8 @@ _CODES: Mapping[str, tuple[type[errors.ProviderError], str]] = {
     "BELOW_MINIMUM_TOPUP": (errors.BelowMinimumTopUp, MINIMUM),
     "INSUFFICIENT_FUNDS": (errors.InsufficientFunds, "Insufficient credits. Add balance to continue."),
     "ACCOUNT_FROZEN": (errors.AccountFrozen, "Your Osaurus billing account is on hold."),
-    "UNAUTHORIZED": (errors.CredentialRejected, UNAUTHORIZED),
-    "INVALID_SIGNATURE": (errors.CredentialRejected, UNAUTHORIZED),
+    "UNAUTHORIZED": (errors.SignatureRejected, UNAUTHORIZED),
+    "INVALID_SIGNATURE": (errors.SignatureRejected, UNAUTHORIZED),
     "RATE_LIMITED": (errors.RateLimited, "Too many router requests. Please try again in a moment."),
 }
 #: What the Router says itself, in its own words.
@@ -26,9 +26,9 @@ _QUOTED: Mapping[str, type[errors.ProviderError]] = {
     "PROVIDER_ERROR": errors.Unavailable,
 }
 #: For a code that is unknown, or none at all. Below 500 whatever is not named is `Refused`, above it `Unavailable`.
-_STATUSES: Mapping[int, str] = {402: "INSUFFICIENT_FUNDS", 429: "RATE_LIMITED"}
+_STATUSES: Mapping[int, str] = {401: "UNAUTHORIZED", 402: "INSUFFICIENT_FUNDS", 429: "RATE_LIMITED"}
 _KINDS: Mapping[int, type[errors.ProviderError]] = {
-    401: errors.CredentialRejected,
+    401: errors.SignatureRejected,
     403: errors.CredentialRejected,
     404: errors.NotOffered,
     408: errors.Unavailable,

@@ -111,7 +111,7 @@ def test_pages_skip_what_is_no_row() -> None:
         (402, None, errors.InsufficientFunds, "Insufficient credits"),
         (429, None, errors.RateLimited, "Too many router requests"),
         (500, None, errors.Unavailable, "HTTP_500"),
-        (401, None, errors.CredentialRejected, "HTTP_401"),
+        (401, None, errors.SignatureRejected, "Check your clock and identity"),
         (404, {"error": {"code": "MODEL_NOT_FOUND", "message": "no such model"}}, errors.NotOffered, "no such model"),
         (422, {"error": {"code": "X", "message": "key sk-0123456789abcd"}}, errors.Refused, "key [redacted] (X)"),
         (

@@ -114,12 +114,12 @@ def test_an_answer_without_a_bill_is_an_answer() -> None:
         ("ACCOUNT_FROZEN", errors.AccountFrozen, "Your Osaurus billing account is on hold."),
         (
             "UNAUTHORIZED",
-            errors.CredentialRejected,
+            errors.SignatureRejected,
             "Router authentication failed. Check your clock and identity.",
         ),
         (
             "INVALID_SIGNATURE",
-            errors.CredentialRejected,
+            errors.SignatureRejected,
             "Router authentication failed. Check your clock and identity.",
         ),
         ("RATE_LIMITED", errors.RateLimited, "Too many router requests. Please try again in a moment."),
