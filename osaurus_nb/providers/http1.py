@@ -24,6 +24,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t \x21-\x7e\x8
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*([\t \x21-\x7e\x80-\xff]*)")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[\t ]*(?:;.*)?")
+_PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,6})\r\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
@@ -145,6 +146,8 @@ class ChunkedBody:
         self._trailers = -1  # bytes of trailer seen; -1 while chunks still come
 
     def take(self, inbox: bytearray) -> bytes:
+        if (only := self._only(inbox)) is not None:
+            return only
         pieces: list[bytes] = []
         at = 0
         while not self.done and (used := self._step(inbox, at, pieces)):
@@ -154,6 +157,17 @@ class ChunkedBody:
 
     def end(self) -> None:
         raise httpx2.RemoteProtocolError("the connection closed inside a chunked body")
+
+    def _only(self, inbox: bytearray) -> bytes | None:
+        """The payload of the one whole chunk that has come: so it is with most words of a stream."""
+        if self._left or self._after_payload or self._trailers >= 0 or not inbox.endswith(b"\r\n"):
+            return None
+        size = _PLAIN_SIZE.match(inbox)
+        if size is None or not (length := int(size[1], 16)) or size.end() + length + 2 != len(inbox):
+            return None
+        payload = bytes(inbox[size.end() : -2])
+        inbox.clear()
+        return payload
 
     def _step(self, inbox: bytearray, at: int, pieces: list[bytes]) -> int:
         """Take one piece or one line at `at`; the number of bytes used, 0 when more has to arrive."""
