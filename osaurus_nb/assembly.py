@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from osaurus_nb import wire
 from osaurus_nb.config.providers import Provider, ProviderFile
@@ -47,6 +47,7 @@ class ConfiguredSources:
         self._door = HttpDoor()
         self._stamp: tuple[int, ...] | None = None
         self._adapters: dict[str, Adapter] = {}
+        self._disabled: tuple[str, ...] = ()
 
     def current(self) -> Mapping[str, Adapter]:
         """All adapters by slug. Looks at the file's time stamp each time, reads it when that has changed."""
@@ -55,6 +56,10 @@ class ConfiguredSources:
             self._adapters = {LOCAL: self._local, **self._remote()}
             self._stamp = self._file.stamp()
         return self._adapters
+
+    def disabled(self) -> Collection[str]:
+        """As of the last `current`."""
+        return self._disabled
 
     async def aclose(self) -> None:
         await self._local.aclose()
@@ -65,6 +70,7 @@ class ConfiguredSources:
         contents = self._file.read()
         for problem in contents.problems:
             log.warning("%s", problem)
+        self._disabled = tuple(p.slug for p in contents.providers if not p.enabled)
         spoken = [p for p in contents.providers if p.enabled and p.unsupported is None]
         return {p.slug: self._adapter(p) for p in spoken}
 

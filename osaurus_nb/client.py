@@ -6,7 +6,7 @@ with a running loop and in a widget's callback.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Self, Unpack
@@ -127,6 +127,10 @@ class AsyncClient:
         """How each provider is doing."""
         return await self.backend.status()
 
+    def watch(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
+        """How all providers are doing, now and after each change, until you stop."""
+        return self.backend.watch()
+
     async def aclose(self) -> None:
         """Let go of connections. Local models stay loaded for others until they are idle."""
         if self._backend is not None:
@@ -225,6 +229,10 @@ class Client:
     def status(self) -> Sequence[SourceStatus]:
         """How each provider is doing."""
         return self._portal.run(self._async.status())
+
+    def watch(self) -> Generator[Sequence[SourceStatus], None, None]:
+        """How all providers are doing, now and after each change, until you stop."""
+        return self._portal.iterate(self._async.watch)
 
     def close(self) -> None:
         """Let go of connections. Local models stay loaded for others until they are idle."""

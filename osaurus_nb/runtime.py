@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from osaurus_nb.catalog import names
@@ -29,6 +29,8 @@ from osaurus_nb.ports import (
     SystemClock,
     Timeouts,
 )
+from osaurus_nb.providers.connection import LOOK_APART
+from osaurus_nb.providers.connections import Connections
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.routing import deciding, engine
 from osaurus_nb.routing.advice import advised
@@ -37,7 +39,7 @@ from osaurus_nb.routing.tokens import estimate, estimate_texts
 
 log = logging.getLogger("osaurus_nb")
 
-#: How long a provider's list of models is believed, in seconds.
+#: How long a provider's list of models is believed, in seconds, by those who do not look for changes.
 LIST_TTL = 300.0
 
 
@@ -58,22 +60,22 @@ class Backend(Protocol):
 
     async def status(self) -> Sequence[SourceStatus]: ...
 
+    def watch(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
+        """How all stand, now and after each change."""
+
     async def aclose(self) -> None: ...
 
 
 class Sources(Protocol):
     """Where adapters come from. `current` is cheap and may change between calls."""
 
-    def current(self) -> Mapping[str, Adapter]: ...
+    def current(self) -> Mapping[str, Adapter]:
+        """All that may be asked, by slug; the same object as long as nothing changed."""
+
+    def disabled(self) -> Collection[str]:
+        """The slugs of those that are set up, but must not be asked."""
 
     async def aclose(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    cards: Sequence[ModelCard]
-    at: float
-    error: OsaurusError | None = None
 
 
 class Runtime:
@@ -91,19 +93,46 @@ class Runtime:
         self._observers = observers
         self._clock = clock or SystemClock()
         self._timeouts = timeouts or Timeouts()
-        self._listings: dict[Adapter, _Listing] = {}
+        self._connections = Connections(clock=self._clock)
+        self._followed: Mapping[str, Adapter] | None = None
+        self._here: Sequence[ModelCard] = ()
         self._broken: set[int] = set()
+
+    def launch(self) -> None:
+        """Connect the providers now that may connect by themselves, not only when somebody looks for models."""
+        self._adapters()
+        self._connections.launch()
+
+    async def connect(self, slug: str) -> SourceStatus:
+        """Connect a provider, or join who is at it: how it then stands. Raises ConfigError for an unknown one."""
+        self.launch()
+        return await self._connections.connect(slug)
+
+    def disconnect(self, slug: str) -> SourceStatus:
+        """Part from a provider until it is connected again. Raises ConfigError for an unknown one."""
+        self.launch()
+        return self._connections.disconnect(slug)
+
+    def wake(self) -> None:
+        """The network or the machine is back: providers that failed in passing are asked at once."""
+        self._connections.wake()
 
     async def models(self, *, refresh: bool = False) -> Sequence[ModelCard]:
         """Every model that can be named now, local ones first. A provider that fails is left out."""
-        listed = await self._listed(refresh=refresh)
-        return [card for slug in sorted(listed, key=lambda slug: (slug != LOCAL, slug)) for card in listed[slug]]
+        await self._look(LOOK_APART if refresh else LIST_TTL)
+        listed = self._connections.listed()
+        return [*self._here, *(card for slug in sorted(listed) for card in listed[slug])]
 
     async def status(self) -> Sequence[SourceStatus]:
-        adapters = self._sources.current()
-        await self._listed(refresh=True)
-        rows = ((slug, self._listings[adapter]) for slug, adapter in adapters.items())
-        return [SourceStatus(slug, len(row.cards), str(row.error) if row.error else None) for slug, row in rows]
+        """How each source does, asked again unless it just was."""
+        return [*await self._look(LOOK_APART), *self._connections.statuses()]
+
+    async def watch(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
+        """How all stand, now and after each change; one that is set up meanwhile is one."""
+        self.launch()
+        async with aclosing(self._connections.watch(self._adapters)) as changes:
+            async for statuses in changes:
+                yield [*await self._look_here(), *statuses]
 
     async def stream(
         self, request: ChatRequest, *, request_id: str | None = None, sent: Sent | None = None
@@ -161,6 +190,7 @@ class Runtime:
         return answer if answer.usage is not None else replace(answer, usage=estimate_texts(deciding.texts(request)))
 
     async def aclose(self) -> None:
+        await self._connections.aclose()
         await self._sources.aclose()
 
     async def _named(self, name: str) -> tuple[ModelCard, Adapter]:
@@ -180,45 +210,61 @@ class Runtime:
 
     async def _candidate(self, name: str) -> Candidate:
         """The named model: on this machine, else by its prefix, else by what the providers list."""
-        adapters = self._sources.current()
+        adapters = self._adapters()
         here = adapters.get(LOCAL)
         card = names.local(name, await here.models()) if here is not None else None
-        card = card or names.prefixed(name, {slug: self._cards(adapter) for slug, adapter in adapters.items()})
-        card = card or await self._search(name)
+        card = card or names.prefixed(name, self._connections.known) or await self._search(name)
         return Candidate(card, adapters[card.provider])
 
     async def _search(self, name: str) -> ModelCard:
+        if not self._connections.settled:  # an id that only one lists so far may be another's too
+            await self._look(LIST_TTL)
         try:
-            return names.resolve(name, await self._listed())
+            return names.resolve(name, self._names())
         except ModelNotFound:  # it may be newer than the lists at hand
-            return names.resolve(name, await self._listed(refresh=True))
+            await self._look(LOOK_APART)
+        try:
+            return names.resolve(name, self._names())
+        except ModelNotFound as error:
+            raise self._explained(error) from None
 
-    async def _listed(self, *, refresh: bool = False) -> dict[str, Sequence[ModelCard]]:
+    def _names(self) -> dict[str, Sequence[ModelCard]]:
+        return {LOCAL: self._here, **self._connections.known}
+
+    def _explained(self, error: ModelNotFound) -> ModelNotFound:
+        """Whose list is missing: the model may be there."""
+        silent = [f"{row.provider} ({row.diagnosis.title})" for row in self._connections.statuses() if row.diagnosis]
+        return ModelNotFound(f"{error} No list came from {', '.join(silent)}.", near=error.near) if silent else error
+
+    def _adapters(self) -> Mapping[str, Adapter]:
+        """All adapters; the connections hear of those that came, went or changed."""
         adapters = self._sources.current()
-        now = self._clock.monotonic()
-        stale = [adapter for adapter in adapters.values() if refresh or not self._fresh(adapter, now)]
-        for adapter, listing in zip(stale, await asyncio.gather(*map(self._list, stale)), strict=True):
-            self._listings[adapter] = listing
-        self._listings = {adapter: self._listings[adapter] for adapter in adapters.values()}
-        return {slug: self._listings[adapter].cards for slug, adapter in adapters.items()}
+        if adapters is not self._followed:
+            self._followed = adapters
+            remote = {slug: adapter for slug, adapter in adapters.items() if slug != LOCAL}
+            self._connections.follow(remote, self._sources.disabled())
+        return adapters
 
-    def _fresh(self, adapter: Adapter, now: float) -> bool:
-        listing = self._listings.get(adapter)
-        return adapter.provider != LOCAL and listing is not None and not listing.error and now - listing.at < LIST_TTL
+    async def _look(self, apart: float) -> list[SourceStatus]:
+        """Have lists that are older than `apart` seconds fetched; how this machine's engine does."""
+        self.launch()
+        here, _ = await asyncio.gather(self._look_here(), self._connections.look(apart))
+        return here
 
-    def _cards(self, adapter: Adapter) -> Sequence[ModelCard]:
-        listing = self._listings.get(adapter)
-        return listing.cards if listing is not None else ()
+    async def _look_here(self) -> list[SourceStatus]:
+        here = self._adapters().get(LOCAL)
+        if here is None:
+            return []
+        try:
+            self._here = await here.models()
+        except OsaurusError as error:
+            self._here = ()
+            return [SourceStatus(LOCAL, 0, str(error), state="error")]
+        return [SourceStatus(LOCAL, len(self._here))]
 
     def _known(self) -> Iterable[ModelCard]:
         """All models that were listed so far."""
-        return (card for listing in self._listings.values() for card in listing.cards)
-
-    async def _list(self, adapter: Adapter) -> _Listing:
-        try:
-            return _Listing(await adapter.models(), self._clock.monotonic())
-        except OsaurusError as error:
-            return _Listing((), self._clock.monotonic(), error)
+        return (card for cards in self._names().values() for card in cards)
 
     def _tell(self, step: Step, event: Event) -> None:
         for observer in self._observers:
@@ -238,6 +284,9 @@ class _Fixed:
 
     def current(self) -> Mapping[str, Adapter]:
         return self._adapters
+
+    def disabled(self) -> Collection[str]:
+        return ()
 
     async def aclose(self) -> None:
         for adapter in self._adapters.values():

@@ -7,9 +7,10 @@ fetch runs for each provider, a few for all. Belongs to one event loop; `aclose`
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from osaurus_nb.errors import ConfigError, OsaurusError, ProviderError, TooSlow
@@ -23,6 +24,8 @@ log = logging.getLogger("osaurus_nb")
 
 #: Seconds within which any provider must have listed its models; one may have set itself a shorter time.
 DEADLINE = 30.0
+#: Seconds that who looks waits for a slow one; its list then comes as a change.
+PATIENCE = 10.0
 #: Fetches that run at once.
 AT_ONCE = 8
 #: While something waits for its retry, the clocks are compared this often, in seconds.
@@ -92,10 +95,17 @@ class Connections:
             self._each(rules.launch)
 
     async def look(self, apart: float = LOOK_APART) -> None:
-        """Ask again all whose list is older than `apart` seconds, and wait for everything under way."""
-        for slug in self._held:
-            self._put(slug, rules.look(self._held[slug], self._now, self._mark(slug), apart=apart))
-        await self._settled(self._held)
+        """Ask again all whose list is older than `apart` seconds, and wait a while for what is under way.
+
+        Not for the quiet retry of one that is known to fail.
+        """
+        begun = []
+        for slug, held in self._held.items():
+            looked = rules.look(held, self._now, self._mark(slug), apart=apart)
+            self._put(slug, looked)
+            if looked is not held or looked.state != "error":
+                begun.append(slug)
+        await self._settled(begun, PATIENCE)
 
     async def connect(self, slug: str) -> SourceStatus:
         """Connect one now, or join who is at it. Raises ConfigError for one that is not set up."""
@@ -113,6 +123,11 @@ class Connections:
         """The network or the machine is back: retry what failed in passing, at once."""
         self._each(rules.wake)
 
+    @property
+    def settled(self) -> bool:
+        """Was everyone asked who connects by himself, and heard or found silent?"""
+        return self._launched and not any(held.state == "connecting" for held in self._held.values())
+
     def listed(self) -> dict[str, Sequence[ModelCard]]:
         """The models of every provider that is connected."""
         return {slug: held.cards for slug, held in self._held.items() if held.cards is not None}
@@ -120,15 +135,21 @@ class Connections:
     def statuses(self) -> list[SourceStatus]:
         return list(self._told.values())
 
-    async def watch(self) -> AsyncGenerator[list[SourceStatus], None]:
-        """How all stand, now and after each change. Who reads slowly sees the latest, not every step."""
+    async def watch(self, follow: Callable[[], object] = lambda: None) -> AsyncGenerator[list[SourceStatus], None]:
+        """How all stand, now and after each change. Who reads slowly sees the latest, not every step.
+
+        `follow` is called now and then, to look whether there are other providers.
+        """
         bell = asyncio.Event()
         self._bells.add(bell)
         try:
             while not self._closed:
                 bell.clear()
                 yield self.statuses()
-                await bell.wait()
+                while not bell.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(bell.wait(), _TICK)
+                    follow()
         finally:
             self._bells.discard(bell)
 
@@ -251,10 +272,13 @@ class Connections:
                 if _cut_off(held):
                     self._put(slug, rules.wake(held, self._now, self._mark(slug)))
 
-    async def _settled(self, slugs: Iterable[str]) -> None:
-        named = list(slugs)
-        while tasks := [self._fetches[slug].task for slug in named if slug in self._fetches]:
-            await asyncio.wait(tasks)
+    async def _settled(self, slugs: Sequence[str], within: float | None = None) -> None:
+        ends = None if within is None else self._now + within
+        while tasks := [self._fetches[slug].task for slug in slugs if slug in self._fetches]:
+            left = None if ends is None else max(ends - self._now, 0.0)
+            _, waiting = await asyncio.wait(tasks, timeout=left)
+            if left is not None and waiting:
+                return
 
     async def _keep_time(self) -> None:
         """Lives while something waits for its retry."""

@@ -24,6 +24,7 @@ from osaurus_nb.errors import (
     SignatureRejected,
     TooSlow,
     Unavailable,
+    Unreachable,
 )
 from osaurus_nb.models import Bucket, Diagnosis, Severity
 
@@ -150,6 +151,9 @@ def diagnose(error: OsaurusError, *, who: str, host: str = "") -> Diagnosis:
     if type(error) in _SPEAK:
         return _told(_SPEAK[type(error)], error)
     case = _case(error)
+    if case is None and error.upstream_status is None:
+        passing = isinstance(error, Unreachable)
+        return _told("endpoint-unreachable" if passing else "unknown", error, "warning" if passing else "blocked")
     if case is None:
         return Diagnosis("unknown", "blocked", f"{host or who} could not be used", "`osaurus-nb doctor` looks closer.")
     why = str(error.__cause__ or "")
@@ -181,6 +185,7 @@ def _own(error: OsaurusError) -> Diagnosis:
     return _told(bucket, error)
 
 
-def _told(bucket: Bucket, error: OsaurusError) -> Diagnosis:
+def _told(bucket: Bucket, error: OsaurusError, severity: Severity = "blocked") -> Diagnosis:
+    """A sentence of ours as it is."""
     title, _, action = str(error).partition(". ")
-    return Diagnosis(bucket, "blocked", title.rstrip("."), action)
+    return Diagnosis(bucket, severity, title.rstrip("."), action)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -14,7 +15,7 @@ from osaurus_nb import errors
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.events import Event
-from osaurus_nb.models import LOCAL, Capabilities, ModelCard, SourceStatus, TokenCount
+from osaurus_nb.models import LOCAL, Capabilities, Diagnosis, ModelCard, SourceStatus, TokenCount
 from osaurus_nb.providers.exchange import exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor
 from osaurus_nb.request import ChatRequest, Sent
@@ -23,6 +24,8 @@ from osaurus_nb.wire.decisions import openai as openai_decisions
 from osaurus_nb.wire.embeddings import openai
 
 _NAME = "osaurus"
+#: Seconds between two looks of who watches.
+WATCH_EVERY = 5.0
 _TYPED = AddressPolicy(private=True)
 #: Every error class by its code, so that a fault over there is the same fault here. Where two share a code, ours goes
 #: before the provider's: the server has already told them apart in its sentence.
@@ -84,10 +87,16 @@ class Gateway:
 
     async def status(self) -> Sequence[SourceStatus]:
         payload = await self._get("/health")
-        return [
-            SourceStatus(str(row.get("provider")), int(row.get("models") or 0), row.get("error"))
-            for row in payload.get("providers") or ()
-        ]
+        return [_status(row) for row in payload.get("providers") or () if isinstance(row, dict)]
+
+    async def watch(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
+        """How all stand, now and after each change. The server is asked every few seconds: it sends no changes."""
+        told: Sequence[SourceStatus] | None = None
+        while True:
+            if (now := await self.status()) != told:
+                told = now
+                yield now
+            await asyncio.sleep(WATCH_EVERY)
 
     async def aclose(self) -> None:
         await self._door.aclose()
@@ -144,6 +153,19 @@ def _plain(kind: type[errors.OsaurusError], message: str) -> errors.OsaurusError
     if issubclass(kind, errors.StreamCut):
         return errors.OsaurusError(message)
     return kind(message)
+
+
+def _status(row: Mapping[str, Any]) -> SourceStatus:
+    found = row.get("diagnosis")
+    return SourceStatus(
+        str(row.get("provider")),
+        int(row.get("models") or 0),
+        row.get("error"),
+        state=row.get("state") or ("error" if row.get("error") else "connected"),
+        since=row.get("since"),
+        retry_at=row.get("retry_at"),
+        diagnosis=Diagnosis(**found) if isinstance(found, dict) else None,
+    )
 
 
 def _card(row: Mapping[str, Any]) -> ModelCard:

@@ -70,6 +70,19 @@ class RemoteAdapter:
         """The format that it speaks, as settings name it: a caller of the same one may be relayed."""
         return self.settings.format
 
+    @property
+    def host(self) -> str:
+        """Where it is, for the sentences of a diagnosis."""
+        return f"{self.settings.host}:{self.settings.port}" if self.settings.port else self.settings.host
+
+    @property
+    def auto_connect(self) -> bool:
+        return self.settings.auto_connect
+
+    def mark(self) -> int:
+        """Another number for another credential, which cannot be had from it."""
+        return hash((self._secret(), *map(self._secret_header, self.settings.secret_headers)))
+
     def patience(self, within: Timeouts) -> Timeouts:
         """The deadlines for a question: the longer timeout that the user gave this provider is not undercut."""
         given = self.settings.timeout

@@ -67,7 +67,8 @@ def test_it_tells_one_line_when_it_accepts_and_stops_cleanly(environment, number
 
     assert ready["pid"] == process.pid
     assert health[0] == models[0] == 200
-    assert json.loads(health[1])["providers"] == [{"provider": "local", "models": 0, "error": None}]
+    [local] = json.loads(health[1])["providers"]
+    assert (local["provider"], local["models"], local["error"], local["state"]) == ("local", 0, None, "connected")
     assert listed == []
     assert others == [404, 404]
     assert process.returncode == 0
