@@ -9,11 +9,13 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 
 from osaurus_nb.notebook.commands import COMMANDS
 from osaurus_nb.notebook.session import Session
+from osaurus_nb.providers.command_line import ACTIONS
 
 _COMMAND = re.compile(r"^\s*(?:[A-Za-z_]\w*\s*=\s*)?%osaurus\s+(?P<word>[a-z]*)$")
 _MODEL = re.compile(
     r"^\s*(?:[A-Za-z_]\w*\s*=\s*)?%%?osaurus\s+(?:use\s+|(?:.*\s)?(?:-m|--model|--fallback)(?:\s+|=))(?P<word>\S*)$"
 )
+_PROVIDERS = re.compile(r"^\s*%osaurus\s+providers\s+(?P<word>[a-z]*)$")
 _CHAT = re.compile(r"^\s*%osaurus\s+chat\s+(?P<word>[a-z]*)$")
 
 
@@ -27,6 +29,8 @@ def matcher(session: Session) -> Callable[[CompletionContext], SimpleMatcherResu
             return _result(match["word"], ["ask", *COMMANDS], "command")
         if (match := _CHAT.match(line)) is not None:
             return _result(match["word"], ["on", "off", "reset"], "command")
+        if (match := _PROVIDERS.match(line)) is not None:
+            return _result(match["word"], list(ACTIONS), "command")
         if (match := _MODEL.match(line)) is not None:
             return _result(match["word"], list(session.listing.names()), "model")
         return SimpleMatcherResult(completions=[])

@@ -18,9 +18,11 @@ from typing import Any, cast
 
 from osaurus_nb.config.providers import Changes, Fields, Preset, Provider
 from osaurus_nb.config.providers.formats import FORMATS
-from osaurus_nb.config.providers.presets import recognise
+from osaurus_nb.config.providers.presets import find, recognise
 from osaurus_nb.providers import registry
 
+#: What can be done, in the order in which it is offered.
+ACTIONS = ("list", "presets", "add", "edit", "remove", "enable", "disable", "order")
 NO_KEYS = (
     "a key is never taken from a command line, which histories and lists of processes keep. Put it into an "
     "environment variable and name that: --key-env VARIABLE. If you wrote a real key, replace it at its provider"
@@ -151,7 +153,7 @@ def _add(options: Namespace) -> Told:
     said = cast(Fields, _said(options, Fields))
     added = registry.add(options.name, preset=options.preset, **said)
     lines = [f"'{added.name}' is set up at {added.url}. Its models are named {added.slug}/ID.", *_advice(added)]
-    preset = recognise(added.host, added.port)
+    preset = find(options.preset or options.name) or recognise(added.host, added.port)
     if preset is not None and preset.note:
         lines.append(preset.note)
     return Told(lines)

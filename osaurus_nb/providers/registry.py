@@ -23,8 +23,8 @@ def add(name: str, /, *, preset: str | None = None, keep_key: Keeper | None = No
     `key_env` names the environment variable that holds its key; the key itself is never given here: `keep_key` is
     called with the new provider, if it needs one. Raises ConfigError that names what is wrong.
     """
-    chosen = known.named(preset) if preset is not None else None
-    if chosen is None and not {"url", "host"} & said.keys():
+    chosen = known.named(preset) if preset is not None else _meant(name)
+    if preset is None and not {"url", "host"} & said.keys():
         if _URL.search(name):
             said["url"], name = name, _name_of(name)
         else:
@@ -82,6 +82,12 @@ def problems() -> Sequence[str]:
 def presets() -> Sequence[Preset]:
     """The providers that are known by name, with where to get a key."""
     return PRESETS
+
+
+def _meant(name: str) -> Preset | None:
+    """The preset of this name, where its users have one of their own: `add("peer", url=…)`."""
+    found = known.find(name)
+    return found if found is not None and found.host in ("", "localhost") else None
 
 
 def _name_of(url: str) -> str:

@@ -110,6 +110,20 @@ def test_garbage_is_kept_and_told_however_often_it_is_read(file: ProviderFile, t
     assert [provider.name for provider in file.load()] == ["new"]
 
 
+def test_what_is_kept_beside_a_lost_entry_waits_for_it(file: ProviderFile) -> None:
+    """Put back from the copy, an entry finds its variable and its number again."""
+    for number in range(2):
+        file.add("lab", "http://h/v1", key_env=f"KEY_{number}")
+    whole = file.path.read_text()
+    file.path.write_text(whole[: whole.rindex('"name"')])
+
+    file.add("new", "http://h/v1")
+    file.edit("new", timeout=90)
+    file.path.write_text(whole)
+
+    assert [(p.slug, p.key_env) for p in file.load()] == [("lab", "KEY_0"), ("lab-2", "KEY_1")]
+
+
 def test_a_damaged_side_file_costs_only_what_it_held(file: ProviderFile) -> None:
     """The providers load without it, it is set aside, and a change writes a new one."""
     file.add("lab", "http://h/v1", key_env="LAB_KEY")

@@ -54,6 +54,22 @@ def test_a_provider_is_added_by_a_pasted_url(home: Path, capsys: pytest.CaptureF
     assert (box.format, box.url, box.key_variable) == ("anthropic", "http://gpu-box:8000/v1", "LAB_KEY")
 
 
+def test_a_preset_at_an_address_of_ones_own_is_known_by_its_name(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A peer, an Ollama on another machine: port, path and format come from the preset, and its note is told."""
+    _, out, _ = run(capsys, "add", "peer", "--url", "gpu-box", "--key-env", "LAB_KEY")
+    run(capsys, "add", "ollama", "--url", "gpu-box")
+    run(capsys, "add", "openai", "--url", "http://gpu-box:8000/v1")
+
+    assert "jupyter osaurus" in out
+    assert [(p.url, p.format, p.needs_key) for p in osaurus.providers.list()] == [
+        ("http://gpu-box:1337/osaurus/v1", "openai", True),
+        ("http://gpu-box:11434", "ollama", False),
+        ("http://gpu-box:8000/v1", "openai", False),
+    ]
+
+
 def test_every_field_has_its_option(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever Python can say, the line can say, for `add` and for `edit`."""
     line = (

@@ -12,7 +12,7 @@ from typing import Any, Unpack
 from osaurus_nb._redaction import redact
 from osaurus_nb.config.files import locked
 from osaurus_nb.config.paths import Paths
-from osaurus_nb.config.providers import documents, fields, provider
+from osaurus_nb.config.providers import documents, drafts, provider
 from osaurus_nb.config.providers.fields import Changes, Fields, Record
 from osaurus_nb.config.providers.presets import Preset
 from osaurus_nb.config.providers.provider import Provider
@@ -79,7 +79,7 @@ class ProviderFile:
         if url is not None:
             said["url"] = url
         record = Record({"id": str(uuid.uuid4()).upper()})
-        fields.start(record, preset, {**said, "name": name})
+        drafts.start(record, preset, {**said, "name": name})
         provider.read(record.row, record.ours, "")
         with self._changing() as state:
             state.rows.append(record.row)
@@ -90,7 +90,7 @@ class ProviderFile:
         """Change what is said and leave the rest, also what we do not know. Raises ConfigError."""
         if slug(str(said.get("name", ""))) in RESERVED:
             raise ConfigError("That is a name of ours. Choose another one.")
-        return self._edit(name, lambda record, known: fields.change(record, known, said))
+        return self._edit(name, lambda record, known: drafts.change(record, known, said))
 
     def remove(self, name: str) -> Provider:
         """Forget a provider and return what it was: whoever keeps its secrets forgets them too."""
@@ -184,10 +184,11 @@ class ProviderFile:
         documents.write(self.path, {**state.content, "providers": state.rows})
 
     def _beside(self, state: _State) -> dict[str, Any]:
-        """What to keep in the side file. While anything is wrong, nothing is thrown away."""
+        """What to keep in the side file. While anything is wrong or may be restored, nothing is thrown away."""
         sound = [row for row in state.rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
         state.names = assigned([row for row in sound if isinstance(row.get("name"), str)], state.side)
-        kept = dict(state.side) if state.problems else {row["id"]: state.ours(row["id"]) for row in sound}
+        unsettled = state.problems or documents.leftovers(self.path)
+        kept = dict(state.side) if unsettled else {row["id"]: state.ours(row["id"]) for row in sound}
         return kept | {id: {**state.ours(id), "slug": name} for id, name in state.names.items()}
 
 
