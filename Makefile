@@ -16,7 +16,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 NOTEBOOK ?= notebooks/quickstart.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test check bench clients setup dev lock clean
+.PHONY: help lab demo test check bench bench-rivals clients setup dev lock clean
 
 help:
 	@echo "make lab      set up, fetch the embedded model, open JupyterLab on the quickstart"
@@ -24,6 +24,7 @@ help:
 	@echo "make test     set up and run all tests           (ARGS='-k name' for some)"
 	@echo "make check    format, lint, types, imports, all tests: what CI runs"
 	@echo "make bench    the figures that the README quotes, measured here"
+	@echo "make bench-rivals  LiteLLM's proxy beside ours (installs it apart); ARGS='--sage-router FOLDER' for one more"
 	@echo "make clients  install other people's clients (1.5 GB, with npm) and drive them against our server"
 	@echo "make lock     choose new versions for constraints/"
 	@echo "make clean    remove what these commands made here"
@@ -49,7 +50,11 @@ check: dev
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: dev
-	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out benchmarks/rivals.py,$(wildcard benchmarks/[a-z]*.py)); do \
+	  echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+bench-rivals: dev
+	$(BIN)/python benchmarks/rivals.py $(ARGS)
 
 # Each in an environment of its own, exactly as locked; one that cannot be installed is a failure.
 CLIENTS := .cache/clients

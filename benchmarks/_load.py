@@ -7,7 +7,7 @@ import json
 import re
 from urllib.parse import urlsplit
 
-from _measure import cpu_of
+from _measure import cpu_of_tree
 from _stage import Running
 
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
@@ -25,10 +25,10 @@ def question(model: str, *, long: bool = False) -> bytes:
 
 
 def cost(server: Running, body: bytes, count: int, connections: int = 16) -> float:
-    """CPU us of the server per request."""
-    before = cpu_of(server.pid)
+    """CPU us per request of the server and of what it started."""
+    before = cpu_of_tree(server.pid)
     asyncio.run(ask(server, body, count, connections))
-    return (cpu_of(server.pid) - before) / count * 1e6
+    return (cpu_of_tree(server.pid) - before) / count * 1e6
 
 
 async def ask(server: Running, body: bytes, count: int, connections: int) -> None:

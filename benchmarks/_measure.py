@@ -60,6 +60,11 @@ def cpu_of(pid: int) -> float:
     return spent.user + spent.system
 
 
+def cpu_of_tree(pid: int) -> float:
+    """CPU seconds of a process and of all that it started and that still run."""
+    return sum(cpu_of(each) for each in (pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))))
+
+
 def pin(pid: int, core: int) -> None:
     """Keep a process on one core, where the system can and there is more than one."""
     if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
