@@ -9,13 +9,19 @@ from collections.abc import Callable, Collection, Mapping
 from osaurus_nb import wire
 from osaurus_nb.config.providers import Provider, ProviderFile
 from osaurus_nb.config.settings import Settings
+from osaurus_nb.identity.book import AccessKeys
+from osaurus_nb.identity.current import Current
+from osaurus_nb.identity.signer import Signer
 from osaurus_nb.local.adapter import LocalAdapter
 from osaurus_nb.models import LOCAL
 from osaurus_nb.ports import Adapter
 from osaurus_nb.providers.gateway import Gateway
 from osaurus_nb.providers.http import HttpDoor
 from osaurus_nb.providers.remote import RemoteAdapter
+from osaurus_nb.providers.router import RouterSettings, router_source
+from osaurus_nb.providers.router_calls import ROUTER
 from osaurus_nb.runtime import Backend, Runtime
+from osaurus_nb.secrets import API_KEY, Secrets, header, secrets_of
 
 log = logging.getLogger("osaurus_nb")
 
@@ -41,10 +47,13 @@ class ConfiguredSources:
     """The local engine and one adapter for each enabled provider; follows changes of the providers' file."""
 
     def __init__(self, settings: Settings, env: Mapping[str, str] = os.environ) -> None:
-        self._file = ProviderFile(settings.paths)
-        self._env = env
-        self._local: Adapter = LocalAdapter(settings.paths)
         self._door = HttpDoor()
+        self._file = ProviderFile(settings.paths)
+        self._secrets = secrets_of(settings.paths) if env is os.environ else Secrets(settings.paths, env=env)
+        self._router = router_source(
+            RouterSettings(settings.router_url, enabled=settings.router), self._signer(settings), self._door
+        )
+        self._local: Adapter = LocalAdapter(settings.paths)
         self._stamp: tuple[int, ...] | None = None
         self._adapters: dict[str, Adapter] = {}
         self._disabled: tuple[str, ...] = ()
@@ -52,14 +61,20 @@ class ConfiguredSources:
     def current(self) -> Mapping[str, Adapter]:
         """All adapters by slug. Looks at the file's time stamp each time, reads it when that has changed."""
         stamp = self._file.stamp()
-        if stamp != self._stamp:
-            self._adapters = {LOCAL: self._local, **self._remote()}
+        router = self._router.current()
+        if stamp != self._stamp or self._adapters.get(ROUTER) is not router:
+            first: dict[str, Adapter] = {LOCAL: self._local} | ({ROUTER: router} if router is not None else {})
+            self._adapters = first | self._remote()
             self._stamp = self._file.stamp()
         return self._adapters
 
     def disabled(self) -> Collection[str]:
         """As of the last `current`."""
         return self._disabled
+
+    def _signer(self, settings: Settings) -> Callable[[], Signer | None]:
+        keys = AccessKeys(settings.paths.home / "identity")
+        return Current(self._secrets.slots, keys).signer
 
     async def aclose(self) -> None:
         await self._local.aclose()
@@ -78,15 +93,31 @@ class ConfiguredSources:
         known = self._adapters.get(provider.slug)
         if isinstance(known, RemoteAdapter) and known.settings == provider:
             return known
-        codec, env, named = wire.load(provider.format), self._env, provider.header_env
+        keys = _Keys(self._secrets, provider)
         return RemoteAdapter(
             provider,
-            codec,
+            wire.load(provider.format),
             self._door,
-            secret=self._secret(provider),
-            secret_header=lambda name: env.get(named[name]) if name in named else None,
+            secret=lambda: keys.get(API_KEY),
+            secret_header=lambda name: keys.get(header(name)),
+            ready=keys.ready,
         )
 
-    def _secret(self, provider: Provider) -> Callable[[], str | None]:
-        variables = provider.key_variables
-        return lambda: next((self._env[variable] for variable in variables if self._env.get(variable)), None)
+
+class _Keys:
+    """One provider's secrets, as its adapter asks for them: on the loop, which nothing here may hold up."""
+
+    def __init__(self, secrets: Secrets, provider: Provider) -> None:
+        self._secrets = secrets
+        self._provider = provider
+
+    async def ready(self) -> None:
+        """Open the vault if a secret of this provider is in it. The user may have to be asked."""
+        if self._secrets.status().state == "unopened" and self._secrets.names(self._provider.id):
+            await self._secrets.ready()
+
+    def get(self, name: str) -> str | None:
+        """The secret, as far as it is known without asking anybody. Raises SecretsLocked."""
+        if self._secrets.status().state == "unopened" and self._secrets.origin(self._provider.id, name) == "vault":
+            return None
+        return self._secrets.get(self._provider.id, name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from osaurus_nb.errors import OsaurusError
-from osaurus_nb.errors import Warned as Warned  # on the stream too
+from osaurus_nb.errors import Warned as Warned  # noqa: PLC0414 - an event too, and told so to the type checker
 from osaurus_nb.messages import Message, Opaque, Part, Reasoning, Text, ToolCall
 from osaurus_nb.models import Charge, Timings, Usage
 

@@ -11,6 +11,7 @@ from osaurus_nb.ports import Timeouts
 
 #: The model that `osaurus-nb pull` fetches: it answers when nobody names one.
 EMBEDDED_MODEL = "smollm2-135m-instruct"
+ROUTER_URL = "https://router.osaurus.ai"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,9 @@ class Settings:
     url: str | None = None
     key: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
+    #: Is the hosted Router one of the sources, once there is an identity? And where it is.
+    router: bool = True
+    router_url: str = ROUTER_URL
 
     def __repr__(self) -> str:
         mode = "connected" if self.url else "embedded"
@@ -35,4 +39,6 @@ class Settings:
             model=env.get("OSAURUS_MODEL") or EMBEDDED_MODEL,
             url=url.rstrip("/") if url and key else None,
             key=key if url else None,
+            router=env.get("OSAURUS_ROUTER", "on").lower() not in ("off", "0", "false", "no"),
+            router_url=env.get("OSAURUS_ROUTER_URL") or ROUTER_URL,
         )

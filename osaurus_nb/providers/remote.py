@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
-
-from pydantic_core import from_json
 
 from osaurus_nb.catalog.families import quirks
 from osaurus_nb.config.endpoints import endpoint_class
 from osaurus_nb.config.providers import Provider
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
-from osaurus_nb.errors import BadAnswer, CredentialRejected, OsaurusError, ProviderError, TooSlow
+from osaurus_nb.errors import CredentialRejected, OsaurusError, ProviderError, TooSlow
 from osaurus_nb.events import Event
 from osaurus_nb.models import ModelCard, TokenCount
 from osaurus_nb.ports import Attempt, Timeouts
 from osaurus_nb.providers.deciding import OwnEndpoint
+from osaurus_nb.providers.discovery import discover, read_object
 from osaurus_nb.providers.exchange import Refusal, exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor, status_error
 from osaurus_nb.request import ChatRequest, Sent
@@ -40,7 +39,8 @@ _TYPED = AddressPolicy(private=True)
 class RemoteAdapter:
     """Speaks `codec` with one provider through the one HTTP door.
 
-    `secret` gives its key when it is needed, `secret_header` the value of a secret header by its name.
+    `secret` gives its key when it is needed, `secret_header` the value of a secret header by its name; `ready` is
+    awaited before, for they may lie where the user has to be asked first.
     """
 
     def __init__(
@@ -51,12 +51,14 @@ class RemoteAdapter:
         *,
         secret: Callable[[], str | None],
         secret_header: Callable[[str], str | None] = lambda name: None,
+        ready: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.settings = settings
         self._codec = codec
         self._door = door
         self._secret = secret
         self._secret_header = secret_header
+        self._ready = ready
         self._endpoint = endpoint_class(settings.host)
         self._uncounted: set[str] = set()
         self._decisions = OwnEndpoint(settings.format, self.ask)
@@ -81,7 +83,10 @@ class RemoteAdapter:
 
     def mark(self) -> int:
         """Another number for another credential, which cannot be had from it."""
-        return hash((self._secret(), *map(self._secret_header, self.settings.secret_headers)))
+        try:
+            return hash((self._secret(), *map(self._secret_header, self.settings.secret_headers)))
+        except OsaurusError:  # none can be had now
+            return 0
 
     def patience(self, within: Timeouts) -> Timeouts:
         """The deadlines for a question: the longer timeout that the user gave this provider is not undercut."""
@@ -97,18 +102,18 @@ class RemoteAdapter:
         return replace(within, first_token=first, between_tokens=between, total=total)
 
     async def models(self) -> Sequence[ModelCard]:
-        """What it lists, and the ids that the user added by hand."""
-        if not self.settings.lists_models:
-            return [self._dress(ModelCard(id, self.provider)) for id in self.settings.models]
-        key = self._key()
-        call = Call(
-            self.settings.url + self._codec.models_path(), "GET", self._headers(key), read=LIST_TIMEOUT, guard=_TYPED
-        )
-        body = await fetch(self._door, call, self._refusal(key), provider=self.provider)
-        listed = self._codec.decode_models(self._json(body, "listed its models"), self.provider)
-        known = {card.id.lower() for card in listed}
-        added = [ModelCard(id, self.provider) for id in self.settings.models if id.lower() not in known]
-        return [self._dress(card) for card in (*listed, *added)]
+        """What it lists, on however many pages, and the ids that the user added by hand."""
+        span = min(max(self.settings.timeout or LIST_TIMEOUT, 1.0), LIST_TIMEOUT)
+        try:
+            async with asyncio.timeout(span):
+                return [self._dress(card) for card in await discover(self.settings, self._codec, self._page)]
+        except TimeoutError:
+            raise TooSlow(f"'{self.provider}' did not list its models in time.", provider=self.provider) from None
+
+    async def _page(self, path: str) -> bytes:
+        key = await self._key()
+        call = Call(self.settings.url + path, "GET", self._headers(key), read=LIST_TIMEOUT, guard=_TYPED)
+        return await fetch(self._door, call, self._refusal(key), provider=self.provider)
 
     async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
         card = self._dress(card)
@@ -116,7 +121,7 @@ class RemoteAdapter:
         encoded = carried.encoded
         for warning in encoded.warnings:
             yield warning
-        key = self._key(card)
+        key = await self._key(card)
         call = self._call(encoded, encoded.path or self._codec.endpoint(card), key, attempt.timeouts)
         decoder = Cutting(carried.decoder, encoded.cut) if encoded.cut else carried.decoder
         answer = exchange(self._door, call, decoder, self._refusal(key, card), who=(self.provider, card.id))
@@ -179,14 +184,14 @@ class RemoteAdapter:
 
     async def ask(self, path: str, encoded: Encoded, card: ModelCard, timeouts: Timeouts) -> Mapping[str, Any]:
         """One question that is answered in one piece, e.g. of vectors: the JSON object that came back."""
-        key = self._key(card)
+        key = await self._key(card)
         call = self._call(encoded, path, key, timeouts)
         try:
             async with asyncio.timeout(self.patience(timeouts).total):
                 body = await fetch(self._door, call, self._refusal(key, card), provider=self.provider)
         except TimeoutError:
             raise TooSlow(f"'{card.name}' was too slow.", provider=self.provider, model=card.id) from None
-        return self._json(body, "answered")
+        return read_object(body, self.provider, "answered")
 
     async def aclose(self) -> None:
         """The door belongs to the runtime and is closed there."""
@@ -225,12 +230,15 @@ class RemoteAdapter:
             )
         return {name: value for name, value in found.items() if value}
 
-    def _key(self, card: ModelCard | None = None) -> str | None:
-        key = self._secret()
+    async def _key(self, card: ModelCard | None = None) -> str | None:
+        if self._ready is not None and (self.settings.needs_key or self.settings.secret_headers):
+            await self._ready()
+        key = self._secret() if self.settings.needs_key else None
         if key is None and self.settings.needs_key:
-            where = self.settings.key_variable or "the variable given with --key-env"
+            known = self.settings.key_variable
+            where = f"set {known} where osaurus runs" if known else "name a variable with `--key-env`"
             raise CredentialRejected(
-                f"No key for '{self.provider}'. Set {where} where osaurus runs, then try again.",
+                f"No key for '{self.provider}'. Type it in at `osaurus-nb providers key {self.provider}`, or {where}.",
                 provider=self.provider,
                 model=card.id if card is not None else None,
             )
@@ -252,15 +260,6 @@ class RemoteAdapter:
             )
 
         return refusal
-
-    def _json(self, body: bytes, did: str) -> Mapping[str, Any]:
-        try:
-            payload = from_json(body)
-        except ValueError:
-            payload = None
-        if not isinstance(payload, dict):
-            raise BadAnswer(f"'{self.provider}' {did} in no JSON we know.", provider=self.provider)
-        return payload
 
     def _dress(self, card: ModelCard) -> ModelCard:
         """What we know of a model beyond what the provider says."""

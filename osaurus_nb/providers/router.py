@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from osaurus_nb.catalog.families import quirks
 from osaurus_nb.config.endpoints import endpoint_class
+from osaurus_nb.config.settings import ROUTER_URL
 from osaurus_nb.errors import NoIdentity, OsaurusError
 from osaurus_nb.events import Event
 from osaurus_nb.identity.signer import Signer
@@ -27,7 +28,6 @@ from osaurus_nb.wire.osaurus_router import faults
 
 log = logging.getLogger("osaurus_nb")
 
-ROUTER_URL = "https://router.osaurus.ai"
 #: Its name in the app's file of providers. It is never written there; a row of this id is not ours to show.
 ROUTER_ID = "2CFBD528-62FD-4EF0-A143-3FE532F03840"
 CHAT = "/v1/chat/completions"
