@@ -16,10 +16,28 @@ from osaurus_nb.request import ChatRequest, Sent
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms a question is asked, beside what it says.
+
+    `request_id` is the id under which the caller is answered, `sent` what he wrote, where an adapter may use it,
+    `idempotency_key` his own word for "this is the same question again". `spends`: may it cost Router credit?
+    """
+
+    request_id: str | None = None
+    sent: Sent | None = None
+    idempotency_key: str | None = None
+    spends: bool = True
+
+
+#: Of whoever asks in this process itself.
+PLAIN = Terms()
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """The logical unit that is billed once: one question, whatever it takes to answer it.
 
-    `sent` is what the caller wrote, where an adapter may use it.
+    Its `terms` are the caller's.
     """
 
     id: str
@@ -28,7 +46,11 @@ class Step:
     started: float
     session: str | None = None
     cell: str | None = None
-    sent: Sent | None = None
+    terms: Terms = PLAIN
+
+    @property
+    def sent(self) -> Sent | None:
+        return self.terms.sent
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from osaurus_nb.errors import ModelNotFound, OsaurusError, Unsupported
 from osaurus_nb.events import Event, Failed
 from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, TokenCount
 from osaurus_nb.ports import (
+    PLAIN,
     Adapter,
     Clock,
     Counter,
@@ -27,6 +28,7 @@ from osaurus_nb.ports import (
     SentCounter,
     Step,
     SystemClock,
+    Terms,
     Timeouts,
 )
 from osaurus_nb.providers.connection import LOOK_APART
@@ -46,15 +48,13 @@ LIST_TTL = 300.0
 class Backend(Protocol):
     """What a client stands on: this runtime, or a server of ours reached over HTTP."""
 
-    def stream(
-        self, request: ChatRequest, /, *, request_id: str | None = None, sent: Sent | None = None
-    ) -> AsyncGenerator[Event, None]: ...
+    def stream(self, request: ChatRequest, terms: Terms = ..., /) -> AsyncGenerator[Event, None]: ...
 
     async def count_tokens(self, request: ChatRequest, /, *, sent: Sent | None = None) -> TokenCount: ...
 
     async def embed(self, request: EmbeddingRequest, /) -> Embeddings: ...
 
-    async def decide(self, request: DecisionRequest, /) -> Decisions: ...
+    async def decide(self, request: DecisionRequest, terms: Terms = ..., /) -> Decisions: ...
 
     async def models(self) -> Sequence[ModelCard]: ...
 
@@ -134,16 +134,13 @@ class Runtime:
             async for statuses in changes:
                 yield [*await self._look_here(), *statuses]
 
-    async def stream(
-        self, request: ChatRequest, *, request_id: str | None = None, sent: Sent | None = None
-    ) -> AsyncGenerator[Event, None]:
+    async def stream(self, request: ChatRequest, terms: Terms = PLAIN) -> AsyncGenerator[Event, None]:
         """One step. Raises RequestError for a name or a field that is wrong; later faults come as `Failed`.
 
-        `request_id` is the id under which the caller was answered; without one the step's own is used. With `sent`,
-        `request` need only be the head of it: who cannot hand it on as it is reads the rest.
+        With `terms.sent`, `request` need only be the head of it: who cannot hand it on as it is reads the rest.
         """
         plan = await self._plan(request)
-        step = self._step(request, request_id, sent)
+        step = self._step(request, terms)
         for warning in request.warnings:
             self._tell(step, warning)
             yield warning
@@ -179,14 +176,14 @@ class Runtime:
         answer = await adapter.embed(request, card, self._timeouts)
         return answer if answer.usage is not None else replace(answer, usage=estimate_texts(request.inputs))
 
-    async def decide(self, request: DecisionRequest) -> Decisions:
+    async def decide(self, request: DecisionRequest, terms: Terms = PLAIN) -> Decisions:
         """Each question with the probability of each of its options, by the named model and no other."""
         candidate = await self._candidate(request.model)
         answer, adapter = None, candidate.adapter
         if isinstance(adapter, Decider):
             answer = await adapter.decide(request, candidate.card, self._timeouts)
         if answer is None:
-            answer = await deciding.decide(request, candidate, self._step(request), timeouts=self._timeouts)
+            answer = await deciding.decide(request, candidate, self._step(request, terms), timeouts=self._timeouts)
         return answer if answer.usage is not None else replace(answer, usage=estimate_texts(deciding.texts(request)))
 
     async def aclose(self) -> None:
@@ -197,12 +194,9 @@ class Runtime:
         candidate = await self._candidate(name)
         return candidate.card, candidate.adapter
 
-    def _step(
-        self, request: ChatRequest | DecisionRequest, request_id: str | None = None, sent: Sent | None = None
-    ) -> Step:
+    def _step(self, request: ChatRequest | DecisionRequest, terms: Terms) -> Step:
         id = uuid.uuid4().hex
-        started = self._clock.monotonic()
-        return Step(id=id, request_id=request_id or id, model=request.model, started=started, sent=sent)
+        return Step(id, terms.request_id or id, request.model, self._clock.monotonic(), terms=terms)
 
     async def _plan(self, request: ChatRequest) -> Plan:
         chosen = [await self._candidate(name) for name in (request.model, *request.route.fallbacks)]

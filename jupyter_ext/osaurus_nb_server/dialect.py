@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, cast
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import Answer, Event
 from osaurus_nb.models import ModelCard
+from osaurus_nb.ports import Terms
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb_server.recall import Caller, Question
 
@@ -55,6 +56,10 @@ class Address:
     caller: Caller
     path: Sequence[str] = ()
     query: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
+
+    def terms(self, *, request_id: str | None = None, sent: Sent | None = None) -> Terms:
+        """On which terms this caller asks."""
+        return Terms(request_id, sent, self.headers.get("idempotency-key"), self.caller.spends)
 
 
 @dataclass(frozen=True, slots=True)

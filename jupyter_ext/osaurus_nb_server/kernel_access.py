@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from jupyter_server.serverapp import ServerApp
 
-from osaurus_nb.gateway.keys import KeyRing
+from osaurus_nb.gateway.keys import ALL_SCOPES, KeyRing
 from osaurus_nb_server.service import MOUNT
 
 #: A kernel older than this has to be restarted to get a key that opens.
@@ -41,7 +41,7 @@ class KernelAccess:
 
     def grant(self, url: str) -> None:
         """From now on new kernels are connected to `url`, with a new key. Older kernels keep theirs."""
-        plain, key = self._keys.issue("kernels", expires_in=KEY_LIFE)
+        plain, key = self._keys.issue("kernels", scopes=ALL_SCOPES, expires_in=KEY_LIFE)
         if not self._ours:
             self._before = {name: self._env.get(name) for name in ("OSAURUS_URL", "OSAURUS_KEY")}
         self._ours = {"OSAURUS_URL": url, "OSAURUS_KEY": plain}

@@ -33,6 +33,7 @@ class Caller:
     """Who asks, and where what is his is kept; there may be no such place."""
 
     owner: str
+    spends: bool
     responses: Callable[[], Awaitable[ResponseStore | None]]
 
 

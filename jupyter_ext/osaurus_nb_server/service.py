@@ -22,6 +22,7 @@ from osaurus_nb.runtime import Backend
 from osaurus_nb_server.dialect import Codec, Dialect
 
 if TYPE_CHECKING:  # the local room is loaded when the first request needs it
+    from osaurus_nb.gateway.access import AccessDoor
     from osaurus_nb.local.protocol import Health
 
 log = logging.getLogger("osaurus_nb")
@@ -89,6 +90,7 @@ class Service:
         self._engine: Engine | None = None
         self._making = asyncio.Lock()
         self._responses = ResponseStore(Paths.from_env().run, bounds=Bounds(response_ttl)) if response_ttl > 0 else None
+        self._access: AccessDoor | None = None
         self._status: Sequence[SourceStatus] = ()
         self._status_until = 0.0
         self._started = time.monotonic()
@@ -111,6 +113,13 @@ class Service:
                 if self._engine is None:
                     self._engine = await self._make()
         return self._engine
+
+    def access(self) -> AccessDoor:
+        """Who judges the access keys of this machine's identity. The first call is slow."""
+        if self._access is None:
+            book = import_module("osaurus_nb.identity.book").AccessKeys(Paths.from_env().home / "identity")
+            self._access = import_module("osaurus_nb.gateway.access").AccessDoor(book)
+        return self._access
 
     async def backend(self) -> Backend:
         return (self._engine or await self.engine()).backend

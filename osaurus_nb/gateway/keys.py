@@ -16,9 +16,12 @@ from zlib import crc32
 
 from osaurus_nb.ports import Clock, SystemClock
 
-#: What a key may be used for: see what there is, ask for answers, see how the server does.
-Scope = Literal["models", "generate", "status"]
+#: What a key may be used for: see what there is, ask for answers, see how the server does, spend the Router's credit,
+#: set up providers, their secrets and other people's keys.
+Scope = Literal["models", "generate", "status", "spend", "admin"]
 ALL_SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
+#: What a key is good for unless more is said: nothing that costs its owner or changes the server.
+PLAIN_SCOPES: frozenset[Scope] = frozenset({"models", "generate", "status"})
 
 PREFIX = "osk_live_"
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -52,7 +55,7 @@ class KeyRing:
         return f"KeyRing({len(self._keys)} keys)"
 
     def issue(
-        self, label: str, *, scopes: Collection[Scope] = ALL_SCOPES, expires_in: timedelta | None
+        self, label: str, *, scopes: Collection[Scope] = PLAIN_SCOPES, expires_in: timedelta | None
     ) -> tuple[str, IssuedKey]:
         """A new key in plain, shown this once, and what is remembered of it."""
         now = self._clock.now()
@@ -92,6 +95,11 @@ class KeyRing:
 
     def _digest(self, plain: str) -> bytes:
         return hmac.digest(self._pepper, plain.encode("ascii"), "sha256")
+
+
+def is_access_key(text: str | None) -> bool:
+    """Does it claim to be an `osk-v1` key, which an identity issues and signs?"""
+    return text is not None and text.startswith("osk-v1.")
 
 
 def is_well_formed(text: str) -> bool:

@@ -16,6 +16,7 @@ from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.events import Event
 from osaurus_nb.models import LOCAL, Capabilities, Diagnosis, ModelCard, SourceStatus, TokenCount
+from osaurus_nb.ports import PLAIN, Terms
 from osaurus_nb.providers.exchange import exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor
 from osaurus_nb.request import ChatRequest, Sent
@@ -45,9 +46,7 @@ class Gateway:
         self._headers = openai_chat.auth(key) | {"x-osaurus-relay": "off"}
         self._door = HttpDoor()
 
-    async def stream(
-        self, request: ChatRequest, *, request_id: str | None = None, sent: Sent | None = None
-    ) -> AsyncGenerator[Event, None]:
+    async def stream(self, request: ChatRequest, terms: Terms = PLAIN) -> AsyncGenerator[Event, None]:
         """One step over there; the server gives it its own id, which is on the `Started` event."""
         card = ModelCard(request.model, _NAME)
         body = openai_chat.encode_request(request, card).body | _route(request)
@@ -74,7 +73,7 @@ class Gateway:
             answers.append(embeddings.told(answer, payload, before=encoded.warnings))
         return embeddings.joined(answers)
 
-    async def decide(self, request: DecisionRequest) -> Decisions:
+    async def decide(self, request: DecisionRequest, terms: Terms = PLAIN) -> Decisions:
         """In OpenAI's dialect, as our server reads it."""
         card = ModelCard(request.model, _NAME)
         encoded = openai_decisions.encode_request(request, card, ours=True)

@@ -22,6 +22,7 @@ from osaurus_nb.providers.exchange import exchange
 from osaurus_nb.providers.http import HttpDoor
 from osaurus_nb.providers.router_account import RouterAccount
 from osaurus_nb.providers.router_calls import ROUTER, SignedCalls
+from osaurus_nb.providers.router_gate import refuse_spending
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.wire import osaurus_router
 from osaurus_nb.wire.osaurus_router import faults
@@ -75,6 +76,8 @@ class RouterAdapter:
         return [self._dress(card) for card in osaurus_router.decode_models(payload, ROUTER)]
 
     async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
+        if not attempt.step.terms.spends:
+            raise refuse_spending(card.name)
         card = self._dress(card)
         encoded = osaurus_router.encode_request(request, card)
         for warning in encoded.warnings:

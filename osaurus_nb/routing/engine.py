@@ -77,10 +77,10 @@ def _attempt(candidate: Candidate, request: ChatRequest, step: Step, number: int
     if (patience := getattr(candidate.adapter, "patience", None)) is not None:
         timeouts = patience(timeouts)
     if sent is None or getattr(candidate.adapter, "dialect", None) != sent.dialect:
-        return Attempt(step, number, timeouts)
+        return Attempt(step, number, timeouts, step.terms.idempotency_key)
     if not request.delivery.stream:
         timeouts = replace(timeouts, first_token=None)  # it comes in one piece: the first token with the last
-    return Attempt(step, number, timeouts, sent=sent)
+    return Attempt(step, number, timeouts, step.terms.idempotency_key, sent)
 
 
 async def _watched(

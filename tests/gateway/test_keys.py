@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from osaurus_nb.gateway.keys import ALL_SCOPES, KeyRing, is_well_formed
+from osaurus_nb.gateway.keys import PLAIN_SCOPES, KeyRing, is_well_formed
 
 
 class Clock:
@@ -106,4 +106,4 @@ def test_the_ring_holds_no_key_that_could_be_read():
 
     assert plain not in held
     assert plain[9:20] not in held
-    assert issued.scopes == ALL_SCOPES
+    assert issued.scopes == PLAIN_SCOPES

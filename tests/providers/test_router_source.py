@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
 
@@ -13,7 +12,7 @@ from osaurus_nb.models import SourceStatus
 from osaurus_nb.providers.connections import Connections
 from osaurus_nb.providers.http import HttpDoor
 from osaurus_nb.providers.router import RouterAdapter, RouterSettings, router_source
-from osaurus_nb.providers.router_gate import SPEND, may_spend, refuse_spending
+from osaurus_nb.providers.router_gate import SPEND, refuse_spending
 from osaurus_nb.testing.router import Fault, LoopbackRouter
 
 pytestmark = pytest.mark.anyio
@@ -127,25 +126,6 @@ async def test_a_locked_vault_takes_only_the_router_away(caplog: pytest.LogCaptu
             source.account()
 
     assert caplog.text.count("The vault is locked.") == 1
-
-
-@dataclass(frozen=True)
-class Key:
-    scopes: frozenset[str]
-
-
-@pytest.mark.parametrize(
-    ("key", "open_to_all", "may"),
-    [
-        (None, False, False),
-        (Key(frozenset({"models", "generate"})), False, False),
-        (Key(frozenset({"generate", SPEND})), False, True),
-        (None, True, True),
-    ],
-)
-def test_credit_is_spent_only_with_a_key_that_allows_it(key: Key | None, open_to_all: bool, may: bool) -> None:
-    """A key that asks for answers does not open the purse by itself."""
-    assert may_spend(key, open_to_all=open_to_all) is may
 
 
 def test_who_may_not_spend_is_told_how_to() -> None:

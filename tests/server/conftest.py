@@ -18,6 +18,7 @@ from jupyter_server.serverapp import ServerApp
 from openai import OpenAI
 from traitlets.config import Config
 
+from osaurus_nb.gateway.keys import ALL_SCOPES
 from osaurus_nb.runtime import Backend, Runtime
 from osaurus_nb.testing.scripted import ScriptedAdapter, says
 from osaurus_nb_server.app import OsaurusServer
@@ -57,7 +58,7 @@ class Served:
         self.url = f"http://127.0.0.1:{app.port}{app.base_url}osaurus"
         self.path = f"{app.base_url}osaurus"
         self.token = TOKEN
-        self.key = self.service.keys.issue("tests", expires_in=None)[0]
+        self.key = self.service.keys.issue("tests", scopes=ALL_SCOPES, expires_in=None)[0]
 
     def ask(
         self,

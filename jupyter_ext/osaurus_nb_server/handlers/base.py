@@ -5,6 +5,7 @@ Nothing is read of a body before its sender is known. Logs name paths and status
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import logging
@@ -26,7 +27,7 @@ from jupyter_server.utils import origin_matches_pat
 from tornado.web import HTTPError, stream_request_body
 
 from osaurus_nb.errors import AccessDenied, BodyTooLarge, Forbidden, OsaurusError, Unsupported
-from osaurus_nb.gateway.keys import IssuedKey, Scope
+from osaurus_nb.gateway.keys import IssuedKey, Scope, is_access_key
 from osaurus_nb_server.dialect import Codec, Dialect
 from osaurus_nb_server.dialects import spoken
 from osaurus_nb_server.handlers import faults
@@ -125,6 +126,8 @@ class ApiHandler(APIHandler):
         in_address = self.get_query_argument("token", None) or self.get_query_argument("key", None)
         credential = _credential(self.request.headers) or in_address
         self.key = self.service.keys.match(credential)
+        if credential is not None and is_access_key(credential):
+            self.key = await self._access_key(credential)
         if self.key is None:
             await self._identify_user(credential)
         elif self.scope is not None and not self.key.opens(self.scope):
@@ -132,14 +135,26 @@ class ApiHandler(APIHandler):
         else:
             self.current_user = self._jupyter_current_user = _user(self.key)
 
-    async def _identify_user(self, credential: str | None) -> None:
-        address = self.request.remote_ip or ""
-        if credential is not None and (wait := self.service.throttle.wait(address)):
+    async def _access_key(self, credential: str) -> IssuedKey:
+        """A key that the identity here issued, or the end: it opens nothing of Jupyter's."""
+        self._throttle()
+        try:
+            return await asyncio.to_thread(lambda: self.service.access().match(credential))
+        except AccessDenied:
+            self.service.throttle.failed(self.request.remote_ip or "")
+            raise
+
+    def _throttle(self) -> None:
+        if wait := self.service.throttle.wait(self.request.remote_ip or ""):
             raise faults.TooManyFailures("Too many wrong keys came from this address.", retry_after=wait)
+
+    async def _identify_user(self, credential: str | None) -> None:
+        if credential is not None:
+            self._throttle()
         user = await self._jupyter_user(credential)
         if user is None:
             if credential is not None:
-                self.service.throttle.failed(address)
+                self.service.throttle.failed(self.request.remote_ip or "")
                 raise AccessDenied("This key opens nothing here. `%osaurus endpoint` in a notebook shows a valid one.")
             if self.scope is not None:
                 raise AccessDenied("No key came with this request. Send it as 'Authorization: Bearer <key>'.")

@@ -13,6 +13,7 @@ from osaurus_nb.errors import BadAnswer, RequestError, Unsupported
 from osaurus_nb.events import Answer, Fold
 from osaurus_nb.gateway.responses import Order, ResponseNotFound, ResponseStore, page
 from osaurus_nb.models import Usage
+from osaurus_nb.ports import Terms
 from osaurus_nb.request import ChatRequest
 from osaurus_nb_server import recall
 from osaurus_nb_server.dialect import Address
@@ -89,12 +90,11 @@ class CompactHandler(WorkHandler):
 
     async def work(self, address: Address) -> None:
         codec: Any = self.codec
-        caller = recall.Caller(self.owner, self.service.responses)
-        turn = await recall.turn(codec, bytes(self.body), caller)
+        turn = await recall.turn(codec, bytes(self.body), address.caller)
         self.body = bytearray()
         request: ChatRequest = codec.summary_request(turn.read, turn.stored)
         route = Route(self.request_id, request.model)
-        answer = await self._asked(request, route)
+        answer = await self._asked(request, address.terms(request_id=route.request_id), route)
         items = [*turn.stored, *turn.read.items(id=route.request_id)]
         usage = answer.usage or Usage(estimated=True)
         body = codec.compaction_body(items, answer.text, usage=usage, id=route.request_id, created=int(time.time()))
@@ -103,10 +103,10 @@ class CompactHandler(WorkHandler):
         await self.finish(json.dumps(body, separators=(",", ":")))
         self.service.answered += 1
 
-    async def _asked(self, request: ChatRequest, route: Route) -> Answer:
+    async def _asked(self, request: ChatRequest, terms: Terms, route: Route) -> Answer:
         fold = Fold()
         backend = await self.service.backend()
-        async with aclosing(backend.stream(request, request_id=route.request_id)) as events:
+        async with aclosing(backend.stream(request, terms)) as events:
             async for event in events:
                 fold.add(event)
                 route.note(event)

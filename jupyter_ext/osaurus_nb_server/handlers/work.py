@@ -30,7 +30,7 @@ class WorkHandler(ApiHandler):
         self._task = asyncio.current_task()
         self.service.active.add(self)
         try:
-            caller = Caller(self.owner, self.service.responses)
+            caller = Caller(self.owner, self.key is None or self.key.opens("spend"), self.service.responses)
             await self.work(Address(self.request.headers, caller, path, self.request.query_arguments))
         except StreamClosedError:
             self._left = True

@@ -12,17 +12,17 @@ from osaurus_nb_server.dialects import GEMINI, OLLAMA, OPENAI_CHAT, spoken
 from osaurus_nb_server.operations._operation import Operation, Outcome
 
 
-async def _decide(backend: Backend, body: bytes, format: str) -> Outcome:
+async def _decide(backend: Backend, body: bytes, address: Address, format: str) -> Outcome:
     codec = decisions.load(format)
     request = codec.decode_request(body)
-    answer = await backend.decide(request)
+    answer = await backend.decide(request, address.terms())
     return Outcome.of(answer, codec.encode_response(answer), asked=request.model)
 
 
 async def _by_shape(backend: Backend, body: bytes, address: Address) -> Outcome:
     """OpenAI has an array of questions, Google an object. What is neither is refused as the headers suggest."""
     google = _questions(body) or (dict if spoken(address.headers) is GEMINI else list)
-    return await _decide(backend, body, "google" if google is dict else "openai")
+    return await _decide(backend, body, address, "google" if google is dict else "openai")
 
 
 def _questions(body: bytes) -> type[object] | None:
@@ -35,11 +35,11 @@ def _questions(body: bytes) -> type[object] | None:
 
 
 async def _google(backend: Backend, body: bytes, address: Address) -> Outcome:
-    return await _decide(backend, body, "google")
+    return await _decide(backend, body, address, "google")
 
 
 async def _systemone(backend: Backend, body: bytes, address: Address) -> Outcome:
-    return await _decide(backend, body, "systemone")
+    return await _decide(backend, body, address, "systemone")
 
 
 #: Paths below `/osaurus`, each with what it does.
