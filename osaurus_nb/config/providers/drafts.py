@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from osaurus_nb.config.providers import addresses, places, presets
 from osaurus_nb.config.providers.addresses import Address
-from osaurus_nb.config.providers.fields import Changes, Fields, Record, write
+from osaurus_nb.config.providers.fields import Changes, Fields, Record, naming, write
 from osaurus_nb.config.providers.presets import Preset
 from osaurus_nb.config.providers.provider import Provider
 from osaurus_nb.errors import ConfigError
@@ -14,15 +14,16 @@ from osaurus_nb.errors import ConfigError
 
 def start(record: Record, preset: Preset | None, said: Changes) -> None:
     """Fill a new record: what was said, else what the preset knows, else the app's defaults."""
-    address = addresses.parse(said["url"]) if "url" in said else None
+    with naming("url"):
+        address = addresses.parse(said["url"]) if "url" in said else None
     if address is not None:
         preset = preset or presets.recognise(address.host, address.port)
     elif "host" in said:
         preset = preset or presets.recognise(said["host"], said.get("port")) or presets.named("custom")
     elif preset is None:
-        raise ConfigError("A provider needs an address: --url http://host:8000/v1.")
+        raise ConfigError("A provider needs an address: --url http://host:8000/v1.", param="url")
     elif not preset.host:
-        raise ConfigError(f"{preset.title} is at an address of yours: --url {preset.address}.")
+        raise ConfigError(f"{preset.title} is at an address of yours: --url {preset.address}.", param="url")
     record.row |= {"enabled": True, "autoConnect": True, "timeout": 60, "disableTimeout": False}
     record.row |= {"customHeaders": {}, "secretHeaderKeys": [], "manualModelIds": [], "authType": "none"}
     record.row["providerType"] = preset.type if preset is not None else ""
@@ -34,7 +35,9 @@ def change(record: Record, provider: Provider, said: Changes) -> None:
     """Write what was said over what is there."""
     if places.SAID & said.keys():
         if provider.unsupported is not None and "format" not in said:
-            raise ConfigError(f"'{provider.name}' cannot be moved: {provider.unsupported}. Give it a --format.")
+            raise ConfigError(
+                f"'{provider.name}' cannot be moved: {provider.unsupported}. Give it a --format.", param="format"
+            )
         places.put(record, *_moved(record, provider, said))
     write(record, said)
 
@@ -45,7 +48,8 @@ def _moved(record: Record, provider: Provider, said: Fields) -> tuple[Address, s
         host = addresses.checked_host(provider.host)
         known = Address(provider.protocol, host, provider.port, provider.base_path, provider.format)
         return places.place(known, None, said)
-    address = addresses.parse(said["url"])
+    with naming("url"):
+        address = addresses.parse(said["url"])
     preset = presets.recognise(address.host, address.port)
     if preset is None or preset is presets.recognise(provider.host, provider.port):
         address = replace(address, format=address.format or provider.format)

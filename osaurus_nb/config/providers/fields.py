@@ -5,7 +5,8 @@ A record is the row of the app's file and, apart from it, what is ours alone. Ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal, TypedDict
@@ -62,9 +63,20 @@ def write(record: Record, said: Changes) -> None:
     """Write what was said over what is there. Raises ConfigError that names what is wrong."""
     for key, setter in _SETTERS.items():
         if key in said:
-            setter(record, said[key])  # type: ignore[literal-required]  # the table's keys are the fields' names
+            with naming(key):
+                setter(record, said[key])  # type: ignore[literal-required]  # the table's keys are the fields' names
     if said.get("key_env") is not None and "auth" not in said:
         _set_auth(record, "key")
+
+
+@contextmanager
+def naming(field: str) -> Iterator[None]:
+    """What is found wrong here is wrong with this field."""
+    try:
+        yield
+    except ConfigError as error:
+        error.param = error.param or field
+        raise
 
 
 def keep(record: dict[str, Any], key: str, value: Any) -> None:

@@ -75,7 +75,7 @@ class ProviderFile:
         A name that is in use may be given again: the slug gets a number.
         """
         if slug(name) in RESERVED:
-            raise ConfigError(f"'{name.strip()}' is a name of ours. Choose another one.")
+            raise ConfigError(f"'{name.strip()}' is a name of ours. Choose another one.", param="name")
         if url is not None:
             said["url"] = url
         record = Record({"id": str(uuid.uuid4()).upper()})
@@ -89,7 +89,7 @@ class ProviderFile:
     def edit(self, name: str, /, **said: Unpack[Changes]) -> Provider:
         """Change what is said and leave the rest, also what we do not know. Raises ConfigError."""
         if slug(str(said.get("name", ""))) in RESERVED:
-            raise ConfigError("That is a name of ours. Choose another one.")
+            raise ConfigError("That is a name of ours. Choose another one.", param="name")
         return self._edit(name, lambda record, known: drafts.change(record, known, said))
 
     def remove(self, name: str) -> Provider:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from osaurus_nb.config.providers import addresses, formats
 from osaurus_nb.config.providers.addresses import Address
-from osaurus_nb.config.providers.fields import Fields, Record, keep
+from osaurus_nb.config.providers.fields import Fields, Record, keep, naming
 from osaurus_nb.config.providers.presets import Preset
 from osaurus_nb.errors import ConfigError
 
@@ -45,16 +45,19 @@ def _resolved(address: Address, preset: Preset | None) -> tuple[Address, str]:
 def _with_parts(found: Address, said: Fields) -> Address:
     protocol = said.get("protocol", found.protocol)
     if protocol not in ("http", "https"):
-        raise ConfigError("The protocol is http or https.")
-    host = addresses.checked_host(said["host"]) if "host" in said else found.host
-    port = addresses.checked_port(said["port"]) if "port" in said else found.port
-    path = addresses.checked_path(said["base_path"]) if "base_path" in said else found.path
+        raise ConfigError("The protocol is http or https.", param="protocol")
+    with naming("host"):
+        host = addresses.checked_host(said["host"]) if "host" in said else found.host
+    with naming("port"):
+        port = addresses.checked_port(said["port"]) if "port" in said else found.port
+    with naming("base_path"):
+        path = addresses.checked_path(said["base_path"]) if "base_path" in said else found.path
     return Address(protocol, host, None if port == addresses.PORTS[protocol] else port, path)
 
 
 def _checked_format(format: str) -> str:
     if format not in formats.FORMATS:
-        raise ConfigError(f"That is not a format we speak. Use one of: {', '.join(formats.FORMATS)}.")
+        raise ConfigError(f"That is not a format we speak. Use one of: {', '.join(formats.FORMATS)}.", param="format")
     return format
 
 
