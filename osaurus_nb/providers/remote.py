@@ -8,14 +8,16 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+from osaurus_nb.catalog.capabilities import enriched
 from osaurus_nb.catalog.families import quirks
+from osaurus_nb.catalog.prices import price
 from osaurus_nb.config.endpoints import endpoint_class
 from osaurus_nb.config.providers import Provider
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import CredentialRejected, OsaurusError, ProviderError, TooSlow
 from osaurus_nb.events import Event
-from osaurus_nb.models import ModelCard, TokenCount
+from osaurus_nb.models import LOCAL_CLASSES, ModelCard, TokenCount
 from osaurus_nb.ports import Attempt, Timeouts
 from osaurus_nb.providers.deciding import OwnEndpoint
 from osaurus_nb.providers.discovery import discover, read_object
@@ -106,7 +108,9 @@ class RemoteAdapter:
         span = min(max(self.settings.timeout or LIST_TIMEOUT, 1.0), LIST_TIMEOUT)
         try:
             async with asyncio.timeout(span):
-                return [self._dress(card) for card in await discover(self.settings, self._codec, self._page)]
+                cards = await discover(self.settings, self._codec, self._page)
+                # The first time it reads tables, for which no kernel's message should wait.
+                return await asyncio.to_thread(self._described, cards)
         except TimeoutError:
             raise TooSlow(f"'{self.provider}' did not list its models in time.", provider=self.provider) from None
 
@@ -114,6 +118,14 @@ class RemoteAdapter:
         key = await self._key()
         call = Call(self.settings.url + path, "GET", self._headers(key), read=LIST_TIMEOUT, guard=_TYPED)
         return await fetch(self._door, call, self._refusal(key), provider=self.provider)
+
+    def _described(self, cards: Sequence[ModelCard]) -> list[ModelCard]:
+        """With what is known of them here; models at home cost nothing that we could know."""
+        dressed = [self._dress(card) for card in cards]
+        if self._endpoint in LOCAL_CLASSES:
+            return dressed
+        known = (enriched(card, self.settings.host) for card in dressed)
+        return [replace(card, price=card.price or price(card.id, self.settings.url)) for card in known]
 
     async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
         card = self._dress(card)
