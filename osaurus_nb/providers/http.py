@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
@@ -91,23 +90,35 @@ class HttpDoor:
         """Close every connection."""
         await self._transport.aclose()
 
-    @asynccontextmanager
-    async def open(self, call: Call) -> AsyncIterator[Answer]:
-        """Send `call`; its answer streams and is closed at the end of the block. Raises httpx2's exceptions."""
-        # Straight to the transport: the client's redirects, cookies, auth flows and log line (with the address, and
-        # some providers take keys there) are all unwanted here, and cost a third of the CPU of a request.
-        url = _url(call.url)
-        head, body = await self._transport.exchange(url, _outgoing(call, url), call.guard)
-        try:
-            yield Answer(head.status, _lowered(head.headers), body)
-        finally:
-            await body.aclose()
+    def open(self, call: Call) -> _Opened:
+        """Send `call`: `async with door.open(call) as answer`. Its body streams, and is closed at the end of the block.
+
+        Raises httpx2's exceptions.
+        """
+        return _Opened(self._transport, call)
 
     def client(self) -> httpx2.AsyncClient:
         """The whole `httpx2` API over the same connections, for libraries that ask for a client."""
         client = httpx2.AsyncClient(transport=self._transport, trust_env=False, headers=_HEADERS, timeout=60.0)
         client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
         return client
+
+
+class _Opened:
+    """One exchange. Straight to the transport: the client's redirects, cookies, auth flows and log line (with the
+    address, and some providers take keys there) are all unwanted here, and cost a third of the CPU of a request."""
+
+    def __init__(self, transport: LeanTransport, call: Call) -> None:
+        self._transport = transport
+        self._call = call
+
+    async def __aenter__(self) -> Answer:
+        url = _url(self._call.url)
+        head, self._body = await self._transport.exchange(url, _outgoing(self._call, url), self._call.guard)
+        return Answer(head.status, _lowered(head.headers), self._body)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._body.aclose()
 
 
 def capped(answer: Answer, limit: int = MAX_BODY) -> AsyncIterator[bytes]:

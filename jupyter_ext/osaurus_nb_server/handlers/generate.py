@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import cache
 
-from osaurus_nb.events import Event, Fold, Relayed
+from osaurus_nb.events import Event, Failed, Fold, Relayed
 from osaurus_nb.request import ChatRequest
 from osaurus_nb_server.dialect import Address, Asked, Attend, Encoder
 from osaurus_nb_server.handlers.outlet import Outlet
@@ -47,10 +47,11 @@ class GenerateHandler(WorkHandler):
     async def _whole(self, events: AsyncIterator[Event], encoder: Callable[[], Encoder], route: Route) -> None:
         fold, relayed = Fold(), b""
         async for event in events:
+            route.note(event)
             if isinstance(event, Relayed):
                 relayed += event.data
-            fold.add(event)
-            route.note(event)
+            elif not relayed or isinstance(event, Failed):
+                fold.add(event)
         answer = fold.answer(timings=route.timings())
         if answer.error is not None:
             raise answer.error
