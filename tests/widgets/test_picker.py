@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from osaurus_nb.models import ModelCard, SourceStatus
+from osaurus_nb.models import Capabilities, ModelCard, SourceStatus
 from osaurus_nb_widgets.picker import context, groups
 
 
@@ -17,6 +17,15 @@ def test_local_models_come_first_and_silent_providers_last():
 
     assert [group["label"] for group in found] == ["On this machine", "lab", "openai", "anthropic"]
     assert [model["name"] for group in found for model in group["models"]] == ["tiny", "lab/qwen", "openai/gpt"]
+
+
+def test_what_only_makes_vectors_is_not_offered_for_a_chat():
+    """A model of embeddings refuses every question."""
+    cards = [ModelCard("minilm", "local", capabilities=Capabilities(embeddings=True)), ModelCard("tiny", "local")]
+
+    [group] = groups(cards, [SourceStatus("local", 2)])
+
+    assert [model["name"] for model in group["models"]] == ["tiny"]
 
 
 def test_a_provider_without_models_says_why():

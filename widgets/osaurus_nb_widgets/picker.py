@@ -18,10 +18,14 @@ _WHERE: dict[EndpointClass, str] = {
 
 
 def groups(cards: Sequence[ModelCard], status: Sequence[SourceStatus]) -> list[dict[str, Any]]:
-    """Models by provider, the local ones first; a provider that lists none is there with the reason."""
+    """Models by provider, the local ones first; a provider that lists none is there with the reason.
+
+    What is known to make vectors cannot chat and is left out.
+    """
     by_provider: dict[str, list[ModelCard]] = {row.provider: [] for row in status}
     for card in cards:
-        by_provider.setdefault(card.provider, []).append(card)
+        if not card.capabilities.embeddings:
+            by_provider.setdefault(card.provider, []).append(card)
     errors = {row.provider: row.error for row in status if row.error}
     order = sorted(by_provider, key=lambda slug: (slug != LOCAL, slug in errors, slug))
     return [_group(slug, by_provider[slug], errors.get(slug)) for slug in order]
