@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import httpx2
@@ -15,7 +16,7 @@ from osaurus_nb import errors
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.events import Event
-from osaurus_nb.models import LOCAL, Capabilities, Diagnosis, ModelCard, SourceStatus, TokenCount
+from osaurus_nb.models import LOCAL, Capabilities, Diagnosis, ModelCard, Price, SourceStatus, TokenCount
 from osaurus_nb.ports import PLAIN, Terms
 from osaurus_nb.providers.exchange import exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor
@@ -167,6 +168,10 @@ def _status(row: Mapping[str, Any]) -> SourceStatus:
     )
 
 
+def _price(said: Any) -> Price | None:
+    return Price(Decimal(said["input"]), Decimal(said["output"])) if isinstance(said, dict) else None
+
+
 def _card(row: Mapping[str, Any]) -> ModelCard:
     name, provider = str(row.get("id")), str(row.get("owned_by"))
     known = row.get("osaurus") or {}
@@ -175,6 +180,8 @@ def _card(row: Mapping[str, Any]) -> ModelCard:
         provider=provider,
         endpoint=known.get("endpoint", "cloud"),
         context_length=known.get("context_length"),
+        max_output_tokens=known.get("max_output_tokens"),
+        price=_price(known.get("price")),
         size_bytes=known.get("size_bytes"),
         capabilities=Capabilities(**known.get("capabilities") or {}),
         created=int(row.get("created") or 0),

@@ -89,8 +89,10 @@ def about(card: ModelCard) -> dict[str, Any]:
     capabilities = {key: value for key, value in asdict(card.capabilities).items() if value is not None}
     known = {
         "context_length": card.context_length,
+        "max_output_tokens": card.max_output_tokens,
         "endpoint": card.endpoint,
         "size_bytes": card.size_bytes,
         "capabilities": capabilities or None,
+        "price": {"input": str(card.price.input), "output": str(card.price.output)} if card.price else None,
     }
     return {key: value for key, value in known.items() if value is not None}
