@@ -26,6 +26,8 @@ class Settings:
     #: Is the hosted Router one of the sources, once there is an identity? And where it is.
     router: bool = True
     router_url: str = ROUTER_URL
+    #: May servers of models on this machine that are not set up be looked for, to be offered?
+    offers: bool = True
 
     def __repr__(self) -> str:
         mode = "connected" if self.url else "embedded"
@@ -39,6 +41,12 @@ class Settings:
             model=env.get("OSAURUS_MODEL") or EMBEDDED_MODEL,
             url=url.rstrip("/") if url and key else None,
             key=key if url else None,
-            router=env.get("OSAURUS_ROUTER", "on").lower() not in ("off", "0", "false", "no"),
+            router=_on(env, "OSAURUS_ROUTER"),
             router_url=env.get("OSAURUS_ROUTER_URL") or ROUTER_URL,
+            offers=_on(env, "OSAURUS_OFFERS"),
         )
+
+
+def _on(env: Mapping[str, str], name: str) -> bool:
+    """A switch that is on unless it was turned off."""
+    return env.get(name, "on").lower() not in ("off", "0", "false", "no")
