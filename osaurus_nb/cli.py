@@ -1,4 +1,4 @@
-"""`osaurus-nb`: models, providers and a quick question from the command line."""
+"""`osaurus-nb`: models, providers, keys, the identity and a quick question from the command line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _pull_command(commands)
     _chat_command(commands)
-    _providers_command(commands)
+    _shared_commands(commands)
     models = commands.add_parser("models", help="list every model that can be named")
     models.set_defaults(run=_models)
     demo = commands.add_parser("demo", help="ask the embedded model, here and over HTTP")
@@ -57,12 +57,13 @@ def _chat_command(commands: _Commands[argparse.ArgumentParser]) -> None:
     chat.set_defaults(run=_chat)
 
 
-def _providers_command(commands: _Commands[argparse.ArgumentParser]) -> None:
-    from osaurus_nb.providers import command_line  # noqa: PLC0415 - --version stays quick
+def _shared_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
+    from osaurus_nb.commands.table import COMMANDS  # noqa: PLC0415 - --version stays quick
 
-    providers = commands.add_parser("providers", help="set up remote providers", allow_abbrev=False)
-    command_line.configure(providers)
-    providers.set_defaults(run=_providers)
+    for name, command in COMMANDS.items():
+        parser = commands.add_parser(name, help=command.help, allow_abbrev=False)
+        command.configure(parser)
+        parser.set_defaults(run=_perform)
 
 
 def _pull(options: argparse.Namespace) -> None:
@@ -102,16 +103,17 @@ def _models(options: argparse.Namespace) -> None:
             print(f"{source.provider}: {source.error}", file=sys.stderr)
 
 
-def _providers(options: argparse.Namespace) -> None:
-    from osaurus_nb.providers import command_line  # noqa: PLC0415
+def _perform(options: argparse.Namespace) -> None:
+    from osaurus_nb.commands.grammar import perform  # noqa: PLC0415
+    from osaurus_nb.commands.person import Terminal  # noqa: PLC0415
 
-    told = command_line.perform(options)
+    told = perform(options, Terminal())
     for line in told.lines:
         print(line)
     if told.rows:
         _print_table([told.head, *told.rows])
-    for problem in told.problems:
-        print(problem, file=sys.stderr)
+    for note in told.notes:
+        print(note, file=sys.stderr)
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:

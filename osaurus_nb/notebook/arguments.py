@@ -10,8 +10,8 @@ from typing import NoReturn
 
 from IPython.core.error import UsageError
 
+from osaurus_nb.commands import table
 from osaurus_nb.options import ChatOptions
-from osaurus_nb.providers import command_line
 
 _ARROW = re.compile(r"(?:^|\s)->\s*(\S+)\s*$")
 _OPTION = re.compile(
@@ -48,10 +48,10 @@ def parse(words: Sequence[str]) -> Namespace:
     return _parser().parse_args(words)
 
 
-def providers(line: str) -> Namespace:
-    """What stands behind `%osaurus providers`. Raises UsageError."""
-    parser = _Parser(prog="%osaurus providers", add_help=False, allow_abbrev=False)
-    command_line.configure(parser)
+def shared(command: str, line: str) -> Namespace:
+    """What stands behind one of the commands that the terminal has too. Raises UsageError."""
+    parser = _Parser(prog=f"%osaurus {command}", add_help=False, allow_abbrev=False)
+    table.COMMANDS[command].configure(parser)
     return parser.parse_args(words(line))
 
 
@@ -59,8 +59,8 @@ def refuse_keys(line: str) -> None:
     """Raise UsageError if the line holds a key or an option for one. The message never repeats it."""
     if _KEY_OPTION.search(line) or _KEY.search(line):
         raise UsageError(
-            "Keys do not belong in a cell: they stay in the notebook and in IPython's history. Put the key into an "
-            "environment variable and name that: `osaurus-nb providers add NAME --url ... --key-env VARIABLE`. "
+            "Keys do not belong in a cell: they stay in the notebook and in IPython's history. `%osaurus key NAME` "
+            "asks for it without showing it, or name an environment variable that has it: --key-env VARIABLE. "
             "If you wrote a real key here, replace it at its provider."
         )
 

@@ -1,4 +1,4 @@
-"""What `%osaurus` does beside asking: models, use, status, providers, chat, endpoint, pull, help."""
+"""What `%osaurus` does beside asking: models, use, status, chat, endpoint, pull, help, and what a terminal has too."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from IPython.core.error import UsageError
 from osaurus_nb import _markup
 from osaurus_nb._portal import portal
 from osaurus_nb.catalog import names
+from osaurus_nb.commands import table
+from osaurus_nb.commands.grammar import perform
+from osaurus_nb.commands.person import Notebook
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import ModelNotFound, OsaurusError
 from osaurus_nb.local.pull import pull as fetch
@@ -17,7 +20,6 @@ from osaurus_nb.models import ModelCard, SourceStatus
 from osaurus_nb.notebook import arguments, texts
 from osaurus_nb.notebook.display import Bundle, Slot, Throttle, show
 from osaurus_nb.notebook.session import Session
-from osaurus_nb.providers import command_line
 
 _PLACES = {
     "process": "this machine",
@@ -105,14 +107,23 @@ def _status(session: Session, rest: str) -> None:
     show(session.shell, _markup.table(("provider", "models", "state"), rows, footer=footer))
 
 
-def _providers(session: Session, rest: str) -> None:
-    told = command_line.perform(arguments.providers(rest))
-    if told.rows:
-        show(session.shell, _markup.table(told.head, told.rows))
-    if told.lines:
-        show(session.shell, _markup.bundle("\n\n".join(told.lines)))
-    if told.problems:
-        show(session.shell, _markup.callout("\n".join(told.problems), kind="note"))
+def _shared(name: str) -> Command:
+    """A command of the terminal, given in a cell."""
+
+    def command(session: Session, rest: str) -> None:
+        told = perform(arguments.shared(name, rest), Notebook(connected=session.client.settings.url is not None))
+        if told.rows:
+            show(session.shell, _markup.table(told.head, told.rows))
+        if told.lines:
+            show(session.shell, _markup.bundle("\n\n".join(told.lines)))
+        if told.notes:
+            show(session.shell, _markup.callout("\n".join(told.notes), kind="note"))
+
+    return command
+
+
+def _key(session: Session, rest: str) -> None:
+    COMMANDS["providers"](session, f"key {rest}")
 
 
 def _chat(session: Session, rest: str) -> None:
@@ -178,7 +189,8 @@ COMMANDS: Mapping[str, Command] = {
     "models": _models,
     "use": _use,
     "status": _status,
-    "providers": _providers,
+    **{name: _shared(name) for name in table.COMMANDS},
+    "key": _key,
     "chat": _chat,
     "endpoint": _endpoint,
     "pull": _pull,

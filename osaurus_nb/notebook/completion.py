@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
+from osaurus_nb.commands import access_keys, table
 from osaurus_nb.notebook.commands import COMMANDS
 from osaurus_nb.notebook.session import Session
-from osaurus_nb.providers.command_line import ACTIONS
 
 _COMMAND = re.compile(r"^\s*(?:[A-Za-z_]\w*\s*=\s*)?%osaurus\s+(?P<word>[a-z]*)$")
 _MODEL = re.compile(
     r"^\s*(?:[A-Za-z_]\w*\s*=\s*)?%%?osaurus\s+(?:use\s+|(?:.*\s)?(?:-m|--model|--fallback)(?:\s+|=))(?P<word>\S*)$"
 )
-_PROVIDERS = re.compile(r"^\s*%osaurus\s+providers\s+(?P<word>[a-z]*)$")
-_CHAT = re.compile(r"^\s*%osaurus\s+chat\s+(?P<word>[a-z]*)$")
+_ACTION = re.compile(r"^\s*%osaurus\s+(?P<command>[a-z]+(?:\s+keys)?)\s+(?P<word>[a-z]*)$")
+#: What can stand behind a command.
+_ACTIONS: Mapping[str, Sequence[str]] = {
+    "chat": ("on", "off", "reset"),
+    "identity keys": access_keys.ACTIONS,
+    **{name: command.actions for name, command in table.COMMANDS.items()},
+}
 
 
 def matcher(session: Session) -> Callable[[CompletionContext], SimpleMatcherResult]:
@@ -27,10 +32,8 @@ def matcher(session: Session) -> Callable[[CompletionContext], SimpleMatcherResu
         line = context.full_text.split("\n")[context.cursor_line][: context.cursor_position]
         if (match := _COMMAND.match(line)) is not None:
             return _result(match["word"], ["ask", *COMMANDS], "command")
-        if (match := _CHAT.match(line)) is not None:
-            return _result(match["word"], ["on", "off", "reset"], "command")
-        if (match := _PROVIDERS.match(line)) is not None:
-            return _result(match["word"], list(ACTIONS), "command")
+        if (match := _ACTION.match(line)) is not None and (command := " ".join(match["command"].split())) in _ACTIONS:
+            return _result(match["word"], list(_ACTIONS[command]), "command")
         if (match := _MODEL.match(line)) is not None:
             return _result(match["word"], list(session.listing.names()), "model")
         return SimpleMatcherResult(completions=[])

@@ -25,7 +25,11 @@ Options: `-m MODEL`, `-s "system prompt"`, `-t 0.7`, `--max-tokens N`, `--seed N
 | `%osaurus use NAME` | chooses who answers when none is named |
 | `%osaurus chat on`, `off`, `reset` | makes each cell a turn of one conversation |
 | `%osaurus status` | how each provider is doing |
-| `%osaurus providers` | lists remote providers; `add NAME --url URL --key-env VARIABLE`, `edit`, `remove`, `presets` |
+| `%osaurus providers` | lists remote providers; `add NAME --url URL`, `edit`, `remove`, `presets` |
+| `%osaurus key NAME` | asks for a provider's key without showing it, and keeps it in the vault |
+| `%osaurus vault` | where keys are kept; `unlock`, `keep keychain`, `keep passphrase` |
+| `%osaurus identity` | who you are to the Router; `create`, `restore`, `keys`, `wipe` |
+| `%osaurus router` | the Router's balance and usage; `checkout AMOUNT` |
 | `%osaurus endpoint` | how other programs reach these models |
 | `%osaurus pull` | fetches the embedded model |
 

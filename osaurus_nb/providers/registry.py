@@ -1,4 +1,4 @@
-"""`osaurus.providers`: set up, change, list and remove remote providers. Takes no key, only where it is read."""
+"""`osaurus.providers`: set up, change, list and remove remote providers. Keys are asked for, and never given back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from osaurus_nb.config.paths import Paths
 from osaurus_nb.config.providers import PRESETS, Changes, Fields, Preset, Provider, ProviderFile, addresses
 from osaurus_nb.config.providers import presets as known
 from osaurus_nb.config.providers.slugs import slug
+from osaurus_nb.providers import keys
+from osaurus_nb.secrets import SecretsStatus, asking
 
 #: Told of a provider whose key or secrets are to be asked for and kept, or forgotten, by whoever has a place for them.
 Keeper = Callable[[Provider], None]
@@ -41,12 +43,26 @@ def edit(name: str, /, **said: Unpack[Changes]) -> Provider:
     return _file().edit(name, **said)
 
 
-def remove(name: str, /, *, forget_secrets: Keeper | None = None) -> Provider:
-    """Forget a provider, and what is kept for it. Raises ConfigError if there is none of this name."""
-    removed = _file().remove(name)
-    if forget_secrets is not None:
-        forget_secrets(removed)
-    return removed
+def remove(name: str, /, *, forget_secrets: Keeper = keys.forget_all) -> Provider:
+    """Forget a provider and its stored secrets; while these cannot be deleted, the provider stays.
+
+    Raises ConfigError if there is none of this name.
+    """
+    found = find(name)
+    forget_secrets(found)
+    return _file().remove(found.id)
+
+
+def key(name: str, /, *, key: str | None = None, header: str | None = None) -> SecretsStatus:
+    """Keep a provider's key, or the value of one of its secret headers; the status says where it now is.
+
+    It is asked for, without echo. `key=` is for programs that have it from elsewhere: what is written in a cell or a
+    script stays there. Raises ConfigError, also where it comes from an environment variable.
+    """
+    provider = find(name)
+    keys.refuse_given(provider, header)
+    what = "Key" if header is None else header
+    return keys.keep(provider, asking.ask(f"{what} of '{provider.name}': ") if key is None else key, header=header)
 
 
 def enable(name: str, /) -> Provider:

@@ -32,7 +32,8 @@ OPT_IN = "OSAURUS_INSECURE_KEY_FILE"
 #: What keeps secrets wherever there is no keychain.
 REMEDY = (
     f"To keep them, start with {KEY_VARIABLE} set "
-    "(`python -c 'import secrets; print(secrets.token_hex(32))'` makes one), or choose a passphrase."
+    "(`python -c 'import secrets; print(secrets.token_hex(32))'` makes one), or choose a passphrase: "
+    "`osaurus-nb vault keep passphrase`."
 )
 NO_CIPHER = "The vault needs the package 'cryptography', which is not installed."
 INSTALL = "To keep them: pip install 'osaurus-nb[keys]'"

@@ -17,8 +17,11 @@ _PLACES: dict[Tier, str] = {
 }
 _UNLOCK: dict[Tier, str] = {
     "given": f"Set {KEY_VARIABLE}, or {KEY_VARIABLE}_FILE, to the key that the vault was made with.",
-    "keychain": "Unlock the keychain and try again. If its item is gone, move vault.bin away and enter the keys again.",
-    "passphrase": "Type the passphrase to open it.",
+    "keychain": (
+        "Unlock the keychain, then say `osaurus-nb vault unlock` or, in a notebook, `%osaurus vault unlock`. "
+        "If its item is gone, move vault.bin away and enter the keys again."
+    ),
+    "passphrase": "Type the passphrase to open it: `osaurus-nb vault unlock`, in a notebook `%osaurus vault unlock`.",
     "file": "Put vault.key back as it was. If it is gone for good, move vault.bin away and enter the keys again.",
 }
 
@@ -47,7 +50,11 @@ def _status(vault: Vault) -> SecretsStatus:
 
 def _with_vault(vault: Vault, sealed: Sealed) -> SecretsStatus:
     tier = sealed.tier
-    badge, move = (BADGE, "Move the key to the keychain or choose a passphrase.") if tier == "file" else (None, None)
+    badge, move = (
+        (BADGE, "Move the key: `osaurus-nb vault keep keychain`, or `… keep passphrase`.")
+        if tier == "file"
+        else (None, None)
+    )
     if vault.custody.known(sealed) is not None:
         by = "is given to this process" if vault.custody.given() else _PLACES[tier]
         return SecretsStatus("open", tier, f"Secrets are kept in the vault; its key {by}.", move, badge)

@@ -142,13 +142,32 @@ def test_an_interrupted_call_stops_the_model(kernel):
     ("line", "matches"),
     [
         ("%osaurus mo", ["models"]),
-        ("%osaurus ", ["ask", "models", "use", "status", "providers", "chat", "endpoint", "pull", "help"]),
+        (
+            "%osaurus ",
+            [
+                "ask",
+                "models",
+                "use",
+                "status",
+                "providers",
+                "vault",
+                "identity",
+                "router",
+                "key",
+                "chat",
+                "endpoint",
+                "pull",
+                "help",
+            ],
+        ),
         ("%osaurus use scripted/s", ["scripted/slow", "scripted/silent"]),
         ("%%osaurus -m scripted/b", ["scripted/broken"]),
         ("%%osaurus -t 0 --fallback=scripted/e", ["scripted/echo"]),
         ("x = %osaurus ask --model scripted/e", ["scripted/echo"]),
         ("%osaurus chat o", ["on", "off"]),
         ("%osaurus providers e", ["edit", "enable"]),
+        ("%osaurus vault ", ["status", "unlock", "keep"]),
+        ("%osaurus identity keys ", ["list", "issue", "revoke"]),
     ],
 )
 def test_tab_completes_commands_and_models(kernel, line, matches):

@@ -49,7 +49,7 @@ def shown(fault: BaseException) -> str:
 
 def everything(secrets: Secrets) -> str:
     """The reprs of whatever of ours is alive."""
-    ours = [thing for thing in gc.get_objects() if type(thing).__module__.startswith("osaurus_nb.secrets")]
+    ours = [thing for thing in gc.get_objects() if str(type(thing).__module__).startswith("osaurus_nb.secrets")]
     return " ".join(f"{thing!r} {thing!s}" for thing in (*ours, secrets.status()))
 
 

@@ -363,7 +363,10 @@ def test_a_passphrase_keeps_what_was_in_memory(process):
     opened = second.unlock(PASSPHRASE)
 
     assert (status.state, status.tier, status.held_in_memory) == ("open", "passphrase", 0)
-    assert (shut.state, shut.next_step) == ("locked", "Type the passphrase to open it.")
+    assert shut.state == "locked"
+    assert shut.next_step == (
+        "Type the passphrase to open it: `osaurus-nb vault unlock`, in a notebook `%osaurus vault unlock`."
+    )
     assert (opened.state, second.get("P", API_KEY)) == ("open", "sk-canary")
 
 

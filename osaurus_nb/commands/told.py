@@ -1,0 +1,16 @@
+"""What a command has to say, for whichever surface shows it. Holds no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Sentences, a table, and below them what is to be noted: risks, next steps, what is wrong with a file."""
+
+    lines: Sequence[str] = ()
+    head: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    notes: Sequence[str] = ()
