@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from osaurus_nb import wire
 from osaurus_nb.config.providers import Provider, ProviderFile
 from osaurus_nb.config.settings import Settings
+from osaurus_nb.errors import ConfigError
 from osaurus_nb.identity.book import AccessKeys
 from osaurus_nb.identity.current import Current
 from osaurus_nb.identity.signer import Signer
@@ -17,11 +18,12 @@ from osaurus_nb.models import LOCAL
 from osaurus_nb.ports import Adapter
 from osaurus_nb.providers.gateway import Gateway
 from osaurus_nb.providers.http import HttpDoor
+from osaurus_nb.providers.key_pool import Key
 from osaurus_nb.providers.remote import RemoteAdapter
 from osaurus_nb.providers.router import RouterSettings, router_source
 from osaurus_nb.providers.router_calls import ROUTER
 from osaurus_nb.runtime import Backend, Runtime
-from osaurus_nb.secrets import API_KEY, Secrets, header, secrets_of
+from osaurus_nb.secrets import API_KEY, Secrets, header, numbered, secrets_of
 
 log = logging.getLogger("osaurus_nb")
 
@@ -72,6 +74,16 @@ class ConfiguredSources:
         """As of the last `current`."""
         return self._disabled
 
+    def find(self, name: str) -> Adapter:
+        """The source of this name, disabled or not. Raises ConfigError."""
+        known = self.current().get(name)
+        if known is not None:
+            return known
+        provider = self._file.find(name)
+        if provider.unsupported is not None:
+            raise ConfigError(f"'{provider.name}' cannot be asked: {provider.unsupported}.")
+        return self._adapter(provider)
+
     def _signer(self, settings: Settings) -> Callable[[], Signer | None]:
         keys = AccessKeys(settings.paths.home / "identity")
         return Current(self._secrets.slots, keys).signer
@@ -98,7 +110,7 @@ class ConfiguredSources:
             provider,
             wire.load(provider.format),
             self._door,
-            secret=lambda: keys.get(API_KEY),
+            keys=keys.keys,
             secret_header=lambda name: keys.get(header(name)),
             ready=keys.ready,
         )
@@ -115,6 +127,21 @@ class _Keys:
         """Open the vault if a secret of this provider is in it. The user may have to be asked."""
         if self._secrets.status().state == "unopened" and self._secrets.names(self._provider.id):
             await self._secrets.ready()
+
+    def keys(self) -> Iterator[Key]:
+        """Its keys, as they are numbered. Raises SecretsLocked, and ConfigError for a file, if the first is not had."""
+        if first := self.get(API_KEY):
+            yield Key(1, first)
+        try:
+            further = [
+                (at, self.get(numbered(API_KEY, at))) for at in self._secrets.further(self._provider.id, API_KEY)
+            ]
+        except ConfigError as error:
+            log.info("'%s' is asked with its first key alone: %s", self._provider.slug, error)
+            return
+        for position, value in further:
+            if value:
+                yield Key(position, value)
 
     def get(self, name: str) -> str | None:
         """The secret, as far as it is known without asking anybody. Raises SecretsLocked."""

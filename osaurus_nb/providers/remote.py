@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+import logging
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -16,17 +18,20 @@ from osaurus_nb.config.providers import Provider
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import CredentialRejected, OsaurusError, ProviderError, TooSlow
-from osaurus_nb.events import Event
+from osaurus_nb.events import Event, Warned, is_token
 from osaurus_nb.models import LOCAL_CLASSES, ModelCard, TokenCount
-from osaurus_nb.ports import Attempt, Timeouts
+from osaurus_nb.ports import Attempt, SystemClock, Timeouts
 from osaurus_nb.providers.deciding import OwnEndpoint
 from osaurus_nb.providers.discovery import discover, read_object
 from osaurus_nb.providers.exchange import Refusal, exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor, status_error
+from osaurus_nb.providers.key_pool import Key, KeyPool, Trial
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.wire import Carried, Cutting, Encoded, WireFormat, embeddings
 from osaurus_nb.wire._counting import CountFormat
 from osaurus_nb.wire.body import content
+
+log = logging.getLogger("osaurus_nb")
 
 #: What a provider's timeout is where nobody chose one; it bounds the silence on the wire, in seconds.
 DEFAULT_TIMEOUT = 60.0
@@ -41,8 +46,8 @@ _TYPED = AddressPolicy(private=True)
 class RemoteAdapter:
     """Speaks `codec` with one provider through the one HTTP door.
 
-    `secret` gives its key when it is needed, `secret_header` the value of a secret header by its name; `ready` is
-    awaited before, for they may lie where the user has to be asked first.
+    `keys` gives its keys when they are needed, the preferred one first, `secret_header` the value of a secret header
+    by its name; `ready` is awaited before, for they may lie where the user has to be asked first.
     """
 
     def __init__(
@@ -51,16 +56,17 @@ class RemoteAdapter:
         codec: WireFormat,
         door: HttpDoor,
         *,
-        secret: Callable[[], str | None],
+        keys: Callable[[], Iterable[Key]],
         secret_header: Callable[[str], str | None] = lambda name: None,
         ready: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.settings = settings
         self._codec = codec
         self._door = door
-        self._secret = secret
+        self._keys = keys
         self._secret_header = secret_header
         self._ready = ready
+        self._pool = KeyPool(SystemClock(), os.urandom(32))
         self._endpoint = endpoint_class(settings.host)
         self._uncounted: set[str] = set()
         self._decisions = OwnEndpoint(settings.format, self.ask)
@@ -86,7 +92,8 @@ class RemoteAdapter:
     def mark(self) -> int:
         """Another number for another credential, which cannot be had from it."""
         try:
-            return hash((self._secret(), *map(self._secret_header, self.settings.secret_headers)))
+            keys = tuple(key.value for key in self._keys())
+            return hash((keys, *map(self._secret_header, self.settings.secret_headers)))
         except OsaurusError:  # none can be had now
             return 0
 
@@ -115,9 +122,11 @@ class RemoteAdapter:
             raise TooSlow(f"'{self.provider}' did not list its models in time.", provider=self.provider) from None
 
     async def _page(self, path: str) -> bytes:
-        key = await self._key()
-        call = Call(self.settings.url + path, "GET", self._headers(key), read=LIST_TIMEOUT, guard=_TYPED)
-        return await fetch(self._door, call, self._refusal(key), provider=self.provider)
+        def call(key: str | None) -> Call:
+            return Call(self.settings.url + path, "GET", self._headers(key), read=LIST_TIMEOUT, guard=_TYPED)
+
+        body, _ = await self._fetch(call, await self._trial("models"))
+        return body
 
     def _described(self, cards: Sequence[ModelCard]) -> list[ModelCard]:
         """With what is known of them here; models at home cost nothing that we could know."""
@@ -133,13 +142,37 @@ class RemoteAdapter:
         encoded = carried.encoded
         for warning in encoded.warnings:
             yield warning
-        key = await self._key(card)
+        trial = await self._trial(card.id, card)
+        for warning in trial.skipped:
+            yield warning
+        while True:
+            gate, answer = _Gate(hold=not trial.alone), self._answer(carried, card, trial, attempt)
+            try:
+                async with aclosing(answer) as events:
+                    async for event in events:
+                        if gate.open:
+                            yield event
+                        else:
+                            for ready in gate.admit(event):
+                                yield ready
+                trial.worked()
+            except ProviderError as fault:
+                if gate.open:
+                    trial.failed(fault)
+                    raise
+                yield trial.replaced(fault)
+            else:
+                for ready in gate.held:
+                    yield ready
+                return
+            carried = self._carry(request, card, attempt.sent)
+
+    def _answer(self, carried: Carried, card: ModelCard, trial: Trial, attempt: Attempt) -> AsyncGenerator[Event, None]:
+        """What comes with the trial's key."""
+        encoded, key = carried.encoded, _value(trial.key)
         call = self._call(encoded, encoded.path or self._codec.endpoint(card), key, attempt.timeouts)
         decoder = Cutting(carried.decoder, encoded.cut) if encoded.cut else carried.decoder
-        answer = exchange(self._door, call, decoder, self._refusal(key, card), who=(self.provider, card.id))
-        async with aclosing(answer) as events:
-            async for event in events:
-                yield event
+        return exchange(self._door, call, decoder, self._refusal(key, card), who=(self.provider, card.id))
 
     def _carry(self, request: ChatRequest, card: ModelCard, sent: Sent | None) -> Carried:
         """The question in our dialect: in the caller's own words where they can stay."""
@@ -186,8 +219,9 @@ class RemoteAdapter:
         answers = []
         for part in embeddings.parts(request, codec.MAX_TEXTS):
             encoded = codec.encode_request(part, card)
-            payload = await self.ask(codec.endpoint(card), encoded, card, timeouts)
-            answers.append(replace(codec.decode_response(payload, card, part), warnings=encoded.warnings))
+            payload, skipped = await self._asked(codec.endpoint(card), encoded, card, timeouts)
+            answer = codec.decode_response(payload, card, part)
+            answers.append(replace(answer, warnings=(*encoded.warnings, *skipped)))
         return embeddings.joined(answers)
 
     async def decide(self, request: DecisionRequest, card: ModelCard, timeouts: Timeouts) -> Decisions | None:
@@ -195,15 +229,38 @@ class RemoteAdapter:
         return await self._decisions.decide(request, self._dress(card), timeouts)
 
     async def ask(self, path: str, encoded: Encoded, card: ModelCard, timeouts: Timeouts) -> Mapping[str, Any]:
-        """One question that is answered in one piece, e.g. of vectors: the JSON object that came back."""
-        key = await self._key(card)
-        call = self._call(encoded, path, key, timeouts)
+        """One question that is answered in one piece, e.g. a count: the JSON object that came back."""
+        payload, _ = await self._asked(path, encoded, card, timeouts)
+        return payload
+
+    async def _asked(
+        self, path: str, encoded: Encoded, card: ModelCard, timeouts: Timeouts
+    ) -> tuple[Mapping[str, Any], Sequence[Warned]]:
+        """The same, and what is to be told of keys."""
+        trial = await self._trial(f"{card.id} at {path}", card)
         try:
             async with asyncio.timeout(self.patience(timeouts).total):
-                body = await fetch(self._door, call, self._refusal(key, card), provider=self.provider)
+                body, skipped = await self._fetch(lambda key: self._call(encoded, path, key, timeouts), trial, card)
         except TimeoutError:
             raise TooSlow(f"'{card.name}' was too slow.", provider=self.provider, model=card.id) from None
-        return read_object(body, self.provider, "answered")
+        return read_object(body, self.provider, "answered"), skipped
+
+    async def _fetch(
+        self, call: Callable[[str | None], Call], trial: Trial, card: ModelCard | None = None
+    ) -> tuple[bytes, Sequence[Warned]]:
+        """The body that came with the first key that is good for it, and what is to be told of the others."""
+        skipped = [*trial.skipped]
+        while True:
+            key = _value(trial.key)
+            asked, refusal = call(key), self._refusal(key, card)
+            try:
+                body = await fetch(self._door, asked, refusal, provider=self.provider)
+            except ProviderError as fault:
+                skipped.append(trial.replaced(fault))
+                log.warning("%s", skipped[-1].message)  # not every answer has room for a warning
+            else:
+                trial.worked()
+                return body, skipped
 
     async def aclose(self) -> None:
         """The door belongs to the runtime and is closed there."""
@@ -242,11 +299,12 @@ class RemoteAdapter:
             )
         return {name: value for name, value in found.items() if value}
 
-    async def _key(self, card: ModelCard | None = None) -> str | None:
+    async def _trial(self, about: str, card: ModelCard | None = None) -> Trial:
+        """The keys to ask with, one after the other. Raises CredentialRejected where it needs one and there is none."""
         if self._ready is not None and (self.settings.needs_key or self.settings.secret_headers):
             await self._ready()
-        key = self._secret() if self.settings.needs_key else None
-        if key is None and self.settings.needs_key:
+        trial = self._pool.trial(self._keys() if self.settings.needs_key else (), about, provider=self.provider)
+        if trial.key is None and self.settings.needs_key:
             known = self.settings.key_variable
             where = f"set {known} where osaurus runs" if known else "name a variable with `--key-env`"
             raise CredentialRejected(
@@ -254,7 +312,7 @@ class RemoteAdapter:
                 provider=self.provider,
                 model=card.id if card is not None else None,
             )
-        return key
+        return trial
 
     def _refusal(self, key: str | None, card: ModelCard | None = None) -> Refusal:
         secrets = [key] if key else []
@@ -276,3 +334,24 @@ class RemoteAdapter:
     def _dress(self, card: ModelCard) -> ModelCard:
         """What we know of a model beyond what the provider says."""
         return replace(card, endpoint=self._endpoint, quirks=quirks(card.id, self.settings.host))
+
+
+class _Gate:
+    """Holds events back until the model writes, so that another key may still begin anew."""
+
+    def __init__(self, *, hold: bool) -> None:
+        self.open = not hold
+        self.held: list[Event] = []
+
+    def admit(self, event: Event) -> Sequence[Event]:
+        """What may be shown now that this came."""
+        self.held.append(event)
+        if not is_token(event):
+            return ()
+        self.open = True
+        ready, self.held = self.held, []
+        return ready
+
+
+def _value(key: Key | None) -> str | None:
+    return key.value if key is not None else None

@@ -18,6 +18,7 @@ from osaurus_nb.secrets.values import (
     SecretsStatus,
     VaultDamaged,
     header,
+    numbered,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Slots",
     "VaultDamaged",
     "header",
+    "numbered",
     "secrets_of",
 ]
 

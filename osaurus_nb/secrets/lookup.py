@@ -11,7 +11,7 @@ from pathlib import Path
 
 from osaurus_nb.config.providers import Provider, ProviderFile
 from osaurus_nb.errors import ConfigError
-from osaurus_nb.secrets.values import API_KEY, Hidden, header
+from osaurus_nb.secrets.values import API_KEY, Hidden, header, position_of
 
 _LARGEST = 64 * 1024
 
@@ -53,6 +53,11 @@ def _content(file: Path, variable: str) -> Hidden:
     return found
 
 
+def numbered_variable(variable: str, position: int) -> str:
+    """The variable of the key at this position: `X`, `X_2`, `X_3`, …."""
+    return variable if position == 1 else f"{variable}_{position}"
+
+
 class ProviderVariables:
     """The variables that a provider's secret may be in, by the provider's id. Follows the providers' file."""
 
@@ -64,8 +69,8 @@ class ProviderVariables:
         known = self._providers().get(provider)
         if known is None:
             return ()
-        if name == API_KEY:
-            return known.key_variables
+        if (position := position_of(name, API_KEY)) > 0:
+            return [numbered_variable(variable, position) for variable in known.key_variables]
         # Header names have no case.
         return [variable for key, variable in known.header_env.items() if header(key).lower() == name.lower()]
 

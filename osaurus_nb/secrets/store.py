@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.config.providers import ProviderFile
@@ -22,7 +23,17 @@ from osaurus_nb.secrets.lookup import Given, ProviderVariables
 from osaurus_nb.secrets.reporting import report
 from osaurus_nb.secrets.sealing import Place
 from osaurus_nb.secrets.slots import Slots
-from osaurus_nb.secrets.values import API_KEY, OWN, Hidden, SecretsLocked, SecretsStatus, Tier, header
+from osaurus_nb.secrets.values import (
+    API_KEY,
+    OWN,
+    Hidden,
+    SecretsLocked,
+    SecretsStatus,
+    Tier,
+    header,
+    numbered,
+    position_of,
+)
 from osaurus_nb.secrets.vault import Entries, Vault
 
 #: The Osaurus app's own items in the macOS Keychain.
@@ -93,6 +104,14 @@ class Secrets:
     def names(self, provider: str, /) -> tuple[str, ...]:
         """What is stored for it, by name. Opens nothing."""
         return tuple(sorted({name for owner, name in (*self._memory, *self._vault.places()) if owner == provider}))
+
+    def further(self, provider: str, name: str, /) -> Iterator[int]:
+        """The positions of more secrets like `name`, from 2: as far as one is stored, or given without a gap."""
+        last = max((position_of(stored, name) for stored in self.names(provider)), default=1)
+        for position in count(2):
+            if position > last and self.origin(provider, numbered(name, position)) is None:
+                return
+            yield position
 
     def origin(self, provider: str, name: str, /) -> str | None:
         """Where `get` would find it, in words; None where it would not. Opens nothing."""

@@ -24,6 +24,19 @@ def header(name: str) -> str:
     return f"header.{name}"
 
 
+def numbered(name: str, position: int) -> str:
+    """The name of the secret that is asked for where those before it are of no use: `apiKey`, `apiKey.2`, …."""
+    return name if position == 1 else f"{name}.{position}"
+
+
+def position_of(secret: str, name: str) -> int:
+    """The position of `secret` among those of `name`; 0 for another one."""
+    stem, _, digits = secret.rpartition(".")
+    if secret == name:
+        return 1
+    return int(digits) if stem == name and digits.isdecimal() and digits.isascii() and len(digits) < 4 else 0
+
+
 class SecretsLocked(ConfigError):
     """The vault is there, or is wanted, but its key is not to be had. The message says how to get it."""
 

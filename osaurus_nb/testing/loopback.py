@@ -1,4 +1,4 @@
-"""An OpenAI-compatible upstream on 127.0.0.1 that misbehaves on request. For tests and benchmarks; it knows no key.
+"""An OpenAI-compatible upstream on 127.0.0.1 that misbehaves on request. For tests and benchmarks; any key is good.
 
 The model name says how it behaves: a preset (`tool-call`, `cut`, `garbage`, see `PRESETS`), or any name followed by
 a query, which also refines a preset: `some-model?words=20&interval=0.01`, `slow?status=503&delay=0.2`, `cut?cut=5`.
@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from osaurus_nb.testing.loopback_answers import PRESETS, Behaviour, answer
+from osaurus_nb.testing.loopback_answers import PRESETS, Behaviour, answer, fixed
 
 __all__ = ["PRESETS", "Behaviour", "LoopbackUpstream", "Recorded", "serve"]
 
@@ -33,6 +33,12 @@ class Recorded:
     finished: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     @property
+    def key(self) -> str:
+        """The key it came with, in whichever header; empty for none."""
+        found = (self.headers.get(name) for name in ("authorization", "x-api-key", "api-key", "x-goog-api-key"))
+        return next((key.removeprefix("Bearer ") for key in found if key), "")
+
+    @property
     def json(self) -> dict[str, Any]:
         return dict(json.loads(self.body))
 
@@ -40,7 +46,8 @@ class Recorded:
 class LoopbackUpstream:
     """`async with LoopbackUpstream() as upstream:` serves models, chat completions and embeddings at `upstream.url`.
 
-    `script` overrides the behaviour of whole model names. `requests` records all that arrived; `connections` counts
+    `script` overrides the behaviour of whole model names, `keys` that of all that is asked with these keys, whatever it
+    is. `requests` records all that arrived; `connections` counts
     how many connections were ever opened, `open_connections` those that are still there.
     """
 
@@ -49,9 +56,11 @@ class LoopbackUpstream:
         script: Mapping[str, Behaviour] | None = None,
         *,
         models: tuple[str, ...] = ("loopback",),
+        keys: Mapping[str, Behaviour] | None = None,
         port: int = 0,
     ) -> None:
         self.script = dict(script or {})
+        self.keys = dict(keys or {})
         self.models = models
         self.requests: list[Recorded] = []
         self.connections = 0
@@ -163,10 +172,12 @@ class _Connection(asyncio.Protocol):
 async def _pieces(request: Recorded, upstream: LoopbackUpstream) -> AsyncIterator[bytes | None]:
     """What goes out, in the order and at the pace that was asked for. None drops the connection."""
     ask = request.json if request.body else {}
-    behaviour = upstream.behaviour(str(ask.get("model", "")))
+    by_key = upstream.keys.get(request.key)
+    behaviour = by_key or upstream.behaviour(str(ask.get("model", "")))
     if behaviour.delay:
         await asyncio.sleep(behaviour.delay)
-    parts = answer(f"{request.method} {request.path}", ask, behaviour, upstream.models)
+    target = f"{request.method} {request.path}"
+    parts = answer(target, ask, behaviour, upstream.models) if by_key is None else fixed(behaviour)
     for number, part in enumerate(parts):
         if number > 1 and behaviour.interval:
             await asyncio.sleep(behaviour.interval)

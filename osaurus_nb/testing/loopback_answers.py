@@ -58,14 +58,19 @@ def answer(target: str, ask: Mapping[str, Any], how: Behaviour, models: Iterable
     if target not in ("POST /v1/chat/completions", "POST /v1/embeddings"):
         return iter((_whole(404, _error(404, "no such path")),))
     if how.status != 200 or how.body is not None or how.bomb:
-        body = _bomb(how.bomb) if how.bomb else how.body
-        body = _error(how.status, "as asked for") if body is None else body
-        return iter((_whole(how.status, body, how),))
+        return fixed(how)
     if target == "POST /v1/embeddings":
         return _slices(_whole(200, _vectors(ask), how), how)
     if not ask.get("stream"):
         return _slices(_whole(200, _completion(ask, how)), how)
     return _streamed(ask, how)
+
+
+def fixed(how: Behaviour) -> Iterator[bytes]:
+    """The bytes of an answer that is the same for every question: an error, or its very body."""
+    body = _bomb(how.bomb) if how.bomb else how.body
+    body = _error(how.status, "as asked for") if body is None else body
+    return iter((_whole(how.status, body, how),))
 
 
 def _vectors(ask: Mapping[str, Any]) -> bytes:
