@@ -109,10 +109,15 @@ async def dial(host: str, port: int, guard: Guard) -> socket.socket:
 
     Raises NameNotFound, AddressRefused, ConnectionRefused or another ConnectError.
     """
-    addresses = _allowed(host, await _resolve(host, port), guard)
+    addresses = await resolve(host, port, guard)
     if len(addresses) == 1:
         return await _connect(addresses[0])
     return await _race(addresses)
+
+
+async def resolve(host: str, port: int, guard: Guard) -> list[SocketAddress]:
+    """The addresses of `host` that `guard` allows. Raises NameNotFound or AddressRefused."""
+    return _allowed(host, await _resolve(host, port), guard)
 
 
 def check_unresolved(host: str, guard: Guard) -> None:
