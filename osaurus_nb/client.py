@@ -18,7 +18,7 @@ from osaurus_nb.config.settings import Settings
 from osaurus_nb.conversation import AsyncConversation, Conversation
 from osaurus_nb.decisions import Decisions
 from osaurus_nb.embeddings import Embeddings
-from osaurus_nb.models import ModelCard, SourceStatus, TokenCount
+from osaurus_nb.models import ModelCard, SourceStatus, Tested, TokenCount
 from osaurus_nb.options import Asked, ChatOptions, Prompt, Subject
 from osaurus_nb.reply import Reply
 from osaurus_nb.runtime import Backend
@@ -131,6 +131,10 @@ class AsyncClient:
         """How all providers are doing, now and after each change, until you stop."""
         return self.backend.watch()
 
+    async def test(self, provider: str) -> Tested:
+        """Ask one provider for its models now, disabled or not: how it stands, why, and how fast it answered."""
+        return await self.backend.test(provider)
+
     async def aclose(self) -> None:
         """Let go of connections. Local models stay loaded for others until they are idle."""
         if self._backend is not None:
@@ -233,6 +237,10 @@ class Client:
     def watch(self) -> Generator[Sequence[SourceStatus], None, None]:
         """How all providers are doing, now and after each change, until you stop."""
         return self._portal.iterate(self._async.watch)
+
+    def test(self, provider: str) -> Tested:
+        """Ask one provider for its models now, disabled or not: how it stands, why, and how fast it answered."""
+        return self._portal.run(self._async.test(provider))
 
     def close(self) -> None:
         """Let go of connections. Local models stay loaded for others until they are idle."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
+from osaurus_nb.client import Client
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.config.settings import EMBEDDED_MODEL
 from osaurus_nb.local import pull as _pull
 from osaurus_nb.local.library import LocalModel
+from osaurus_nb.models import SourceStatus, Tested
 
 
 def pull(model: str = EMBEDDED_MODEL, *, file: str | Path | None = None) -> LocalModel:
@@ -23,3 +27,27 @@ def pull(model: str = EMBEDDED_MODEL, *, file: str | Path | None = None) -> Loca
     if file is not None:
         return _pull.import_gguf(paths, Path(file).expanduser(), model)
     return _pull.pull(paths, model)
+
+
+def test(name: str, /) -> Tested:
+    """Ask a provider for its models now, disabled or not: how it stands, why, what it lists, and how fast it was.
+
+    Its connection stays as it is. Inside Jupyter the server asks, with the key that it holds. Raises OsaurusError for a
+    provider that is not set up.
+    """
+    with Client() as client:
+        return client.test(name)
+
+
+def watch() -> Generator[SourceStatus, None, None]:
+    """How each provider stands, then each change, until you stop.
+
+    One that was removed meanwhile is told once more, as disconnected.
+    """
+    told: dict[str, SourceStatus] = {}
+    with Client() as client, closing(client.watch()) as changes:
+        for statuses in changes:
+            now = {status.provider: status for status in statuses}
+            yield from (status for slug, status in now.items() if told.get(slug) != status)
+            yield from (SourceStatus(slug, 0, "It was removed.", "disconnected") for slug in told if slug not in now)
+            told = now

@@ -209,3 +209,18 @@ class SourceStatus:
     since: float | None = None
     retry_at: float | None = None
     diagnosis: Diagnosis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What came of asking a provider for its models once: their ids, or what is wrong, after so many seconds."""
+
+    provider: str
+    state: ConnectionState
+    models: tuple[str, ...] = ()
+    seconds: float = 0.0
+    diagnosis: Diagnosis | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.state == "connected"

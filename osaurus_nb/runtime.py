@@ -13,9 +13,9 @@ from typing import Protocol
 from osaurus_nb.catalog import names
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
-from osaurus_nb.errors import ModelNotFound, OsaurusError, Unsupported
+from osaurus_nb.errors import ConfigError, ModelNotFound, OsaurusError, Unsupported
 from osaurus_nb.events import Event, Failed
-from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, TokenCount
+from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, Tested, TokenCount
 from osaurus_nb.ports import (
     PLAIN,
     Adapter,
@@ -33,6 +33,7 @@ from osaurus_nb.ports import (
 )
 from osaurus_nb.providers.connection import LOOK_APART
 from osaurus_nb.providers.connections import Connections
+from osaurus_nb.providers.trial import trial
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.routing import deciding, engine
 from osaurus_nb.routing.advice import advised
@@ -63,6 +64,9 @@ class Backend(Protocol):
     def watch(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
         """How all stand, now and after each change."""
 
+    async def test(self, name: str, /) -> Tested:
+        """Ask one source once, disabled or not, and leave its connection as it is. Raises for an unknown one."""
+
     async def aclose(self) -> None: ...
 
 
@@ -74,6 +78,9 @@ class Sources(Protocol):
 
     def disabled(self) -> Collection[str]:
         """The slugs of those that are set up, but must not be asked."""
+
+    def find(self, name: str, /) -> Adapter:
+        """One that is set up, disabled or not. Raises ConfigError."""
 
     async def aclose(self) -> None: ...
 
@@ -112,6 +119,10 @@ class Runtime:
         """Part from a provider until it is connected again. Raises ConfigError for an unknown one."""
         self.launch()
         return self._connections.disconnect(slug)
+
+    async def test(self, name: str) -> Tested:
+        """Ask one source once, disabled or not, and leave its connection as it is. Raises ConfigError."""
+        return await trial(self._sources.find(name), self._clock)
 
     def wake(self) -> None:
         """The network or the machine is back: providers that failed in passing are asked at once."""
@@ -281,6 +292,11 @@ class _Fixed:
 
     def disabled(self) -> Collection[str]:
         return ()
+
+    def find(self, name: str, /) -> Adapter:
+        if name not in self._adapters:
+            raise ConfigError(f"There is no source '{name}'.")
+        return self._adapters[name]
 
     async def aclose(self) -> None:
         for adapter in self._adapters.values():

@@ -24,6 +24,7 @@ from osaurus_nb_server.dialect import Codec, Dialect
 if TYPE_CHECKING:  # the local room is loaded when the first request needs it
     from osaurus_nb.gateway.access import AccessDoor
     from osaurus_nb.local.protocol import Health
+    from osaurus_nb_server.administration import Administration
 
 log = logging.getLogger("osaurus_nb")
 
@@ -84,6 +85,8 @@ class Service:
         self.max_body = max_body
         self.ping_after = ping_after
         self.active: set[Answering] = set()
+        #: Who is told of changes, for as long as he likes: they keep no server from its idle shutdown.
+        self.watching: set[Answering] = set()
         self.answered = 0
         self._codecs: dict[Dialect, Codec] = {}
         self._make_backend = make_backend
@@ -91,6 +94,7 @@ class Service:
         self._making = asyncio.Lock()
         self._responses = ResponseStore(Paths.from_env().run, bounds=Bounds(response_ttl)) if response_ttl > 0 else None
         self._access: AccessDoor | None = None
+        self._administration: Administration | None = None
         self._status: Sequence[SourceStatus] = ()
         self._status_until = 0.0
         self._started = time.monotonic()
@@ -120,6 +124,13 @@ class Service:
             book = import_module("osaurus_nb.identity.book").AccessKeys(Paths.from_env().home / "identity")
             self._access = import_module("osaurus_nb.gateway.access").AccessDoor(book)
         return self._access
+
+    async def administration(self) -> Administration:
+        """Where providers, secrets and access keys are managed. Loaded when first asked for."""
+        if self._administration is None:
+            room = await asyncio.to_thread(import_module, "osaurus_nb_server.administration")
+            self._administration = self._administration or room.Administration(Paths.from_env(), self.backend)
+        return self._administration
 
     async def backend(self) -> Backend:
         return (self._engine or await self.engine()).backend
@@ -166,13 +177,15 @@ class Service:
 
     async def aclose(self) -> None:
         """Stop every answer, then let go of the backend."""
-        for answering in tuple(self.active):
+        for answering in (*self.active, *self.watching):
             answering.abandon()
         ends = time.monotonic() + _FAREWELL
         while self.active and time.monotonic() < ends:  # noqa: ASYNC110 - each leaves in its own task, which is tornado's
             await asyncio.sleep(0.01)
         if self._responses is not None:
             await self._responses.aclose()
+        if self._administration is not None:
+            await self._administration.aclose()
         if self._engine is not None:
             await self._engine.backend.aclose()
             if self._engine.workers is not None:

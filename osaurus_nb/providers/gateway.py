@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 
@@ -16,10 +17,11 @@ from osaurus_nb import errors
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.events import Event
-from osaurus_nb.models import LOCAL, Capabilities, Diagnosis, ModelCard, Price, SourceStatus, TokenCount
+from osaurus_nb.models import LOCAL, Capabilities, Diagnosis, ModelCard, Price, SourceStatus, Tested, TokenCount
 from osaurus_nb.ports import PLAIN, Terms
 from osaurus_nb.providers.exchange import exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor
+from osaurus_nb.providers.server_events import server_events
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.wire import _counting, embeddings, openai_chat
 from osaurus_nb.wire.decisions import openai as openai_decisions
@@ -86,20 +88,61 @@ class Gateway:
         return [_card(row) for row in payload.get("data") or () if isinstance(row, dict)]
 
     async def status(self) -> Sequence[SourceStatus]:
-        payload = await self._get("/health")
-        return [_status(row) for row in payload.get("providers") or () if isinstance(row, dict)]
+        return _statuses((await self._get("/health")).get("providers"))
 
     async def watch(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
-        """How all stand, now and after each change. The server is asked every few seconds: it sends no changes."""
+        """How all stand, now and after each change. One broken connection is made anew."""
         told: Sequence[SourceStatus] | None = None
-        while True:
-            if (now := await self.status()) != told:
-                told = now
-                yield now
-            await asyncio.sleep(WATCH_EVERY)
+        async with aclosing(self._states()) as states:
+            async for now in states:
+                if now != told:
+                    told = now
+                    yield now
+
+    async def test(self, name: str) -> Tested:
+        """By the server, with the key that it holds."""
+        said = await self._post(f"/admin/providers/{quote(name, safe='')}/test", {})
+        return Tested(
+            str(said.get("provider")),
+            said.get("state") or "error",
+            tuple(map(str, said.get("models") or ())),
+            float(said.get("seconds") or 0.0),
+            _diagnosis(said.get("diagnosis")),
+        )
 
     async def aclose(self) -> None:
         await self._door.aclose()
+
+    async def _states(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
+        """As the server pushes them; who may not watch there looks every few seconds."""
+        pushed = True
+        while True:
+            try:
+                if pushed:
+                    async with aclosing(self._pushed()) as states:
+                        async for now in states:
+                            yield now
+                else:
+                    yield await self.status()
+            except errors.Forbidden:
+                if not pushed:
+                    raise
+                pushed = False
+            else:
+                await asyncio.sleep(WATCH_EVERY)
+
+    async def _pushed(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
+        """Until the connection ends. Raises what keeps it from standing."""
+        heard = False
+        call = Call(f"{self._url}/admin/providers/events", "GET", self._headers, read=60.0, guard=_TYPED)
+        try:
+            async with aclosing(server_events(self._door, call, _revive, provider=_NAME)) as events:
+                async for event in events:
+                    heard = True
+                    yield _statuses(event.get("data"))
+        except errors.Unreachable:
+            if not heard:
+                raise
 
     async def _get(self, path: str) -> Mapping[str, Any]:
         return await self._fetch(Call(f"{self._url}{path}", "GET", self._headers, read=60.0, guard=_TYPED))
@@ -155,8 +198,11 @@ def _plain(kind: type[errors.OsaurusError], message: str) -> errors.OsaurusError
     return kind(message)
 
 
+def _statuses(rows: Any) -> Sequence[SourceStatus]:
+    return [_status(row) for row in rows or () if isinstance(row, dict)]
+
+
 def _status(row: Mapping[str, Any]) -> SourceStatus:
-    found = row.get("diagnosis")
     return SourceStatus(
         str(row.get("provider")),
         int(row.get("models") or 0),
@@ -164,8 +210,12 @@ def _status(row: Mapping[str, Any]) -> SourceStatus:
         state=row.get("state") or ("error" if row.get("error") else "connected"),
         since=row.get("since"),
         retry_at=row.get("retry_at"),
-        diagnosis=Diagnosis(**found) if isinstance(found, dict) else None,
+        diagnosis=_diagnosis(row.get("diagnosis")),
     )
+
+
+def _diagnosis(said: Any) -> Diagnosis | None:
+    return Diagnosis(**said) if isinstance(said, dict) else None
 
 
 def _price(said: Any) -> Price | None:

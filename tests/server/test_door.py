@@ -18,7 +18,8 @@ def our_paths(server) -> list[tuple[str, str]]:
         for inner in getattr(rule.target, "rules", ()):
             if not inner.target.__module__.startswith("osaurus_nb_server"):
                 continue
-            path = re.sub(r"\(\.\+\)|\.\*", "some/thing", inner.matcher.regex.pattern.rstrip("$")).replace("/?", "")
+            pattern = re.sub(r"\((\w+)\|[\w|]+\)", r"\1", inner.matcher.regex.pattern.rstrip("$"))
+            path = re.sub(r"\(\.\+\)|\.\*", "some/thing", pattern.replace("([^/]+)", "thing")).replace("/?", "")
             path = path.replace("\\", "").removeprefix(server.path)
             for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"):
                 implemented = getattr(inner.target, method.lower()) is not RequestHandler._unimplemented_method
@@ -46,6 +47,17 @@ def test_every_path_refuses_an_anonymous_caller(server):
             assert answer.json["error"]
             assert b"invalid_api_key" in answer.body.lower()
             assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_every_path_refuses_a_key_without_its_scope(server):
+    """A key that opens nothing is a 403 on every path that anybody may not enter, the administration's among them."""
+    bare, _ = server.service.keys.issue("bare", scopes=set(), expires_in=None)
+    paths = [row for row in our_paths(server) if row[1] not in ("", "/health")]
+
+    assert ("PUT", "/admin/providers/thing/key") in paths
+    assert ("POST", "/admin/providers/thing/enable") in paths
+    for method, path in paths:
+        assert server.ask(method, path, key=bare).status == 403, (method, path)
 
 
 def test_the_two_probes_tell_nothing(server):

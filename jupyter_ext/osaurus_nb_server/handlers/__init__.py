@@ -7,6 +7,7 @@ from typing import Any
 
 from osaurus_nb_server.dialect import Dialect
 from osaurus_nb_server.dialects import GENERATE, OLLAMA, REFUSED
+from osaurus_nb_server.handlers import admin, admin_providers
 from osaurus_nb_server.handlers.base import ApiHandler, NotFoundHandler, RefusedHandler, RootHandler
 from osaurus_nb_server.handlers.generate import GenerateHandler
 from osaurus_nb_server.handlers.health import HealthHandler
@@ -29,6 +30,7 @@ def routes(service: Service) -> Sequence[Route]:
         *((MOUNT + path, GenerateHandler, {**shared, "dialect": dialect}) for path, dialect in GENERATE.items()),
         *((MOUNT + path, OperationHandler, {**shared, "operation": row}) for path, row in OPERATIONS.items()),
         *((MOUNT + path, handler, shared) for path, handler in RESPONSES.items()),
+        *((f"{MOUNT}/admin{path}", handler, shared) for path, handler in (admin_providers.PATHS | admin.PATHS).items()),
         (rf"{MOUNT}/v1(?:beta)?/models", ModelsHandler, shared),
         (rf"{MOUNT}/v1(?:beta)?/models/(.+)", ModelHandler, shared),
         (rf"{MOUNT}/api/tags", ModelsHandler, ollama),

@@ -100,7 +100,7 @@ class ApiHandler(APIHandler):
     @allow_unauthenticated
     def options(self, *_: str) -> None:
         """A browser's preflight: the origin was checked, the headers it asks for are its SDK's own."""
-        self.set_header("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS")
+        self.set_header("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
         wanted = self.request.headers.get("Access-Control-Request-Headers", "")
         if _HEADER_NAMES.fullmatch(wanted):
             self.set_header("Access-Control-Allow-Headers", wanted)
