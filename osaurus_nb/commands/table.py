@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from osaurus_nb.commands import identity, providers, router, vault
+from osaurus_nb.commands import doctor, identity, providers, router, vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Command:
 
 COMMANDS: Mapping[str, Command] = {
     "providers": Command(providers.HELP, providers.configure, providers.ACTIONS),
+    "doctor": Command(doctor.HELP, doctor.configure, doctor.ACTIONS),
     "vault": Command(vault.HELP, vault.configure, vault.ACTIONS),
     "identity": Command(identity.HELP, identity.configure, identity.ACTIONS),
     "router": Command(router.HELP, router.configure, router.ACTIONS),

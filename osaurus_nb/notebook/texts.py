@@ -25,6 +25,7 @@ Options: `-m MODEL`, `-s "system prompt"`, `-t 0.7`, `--max-tokens N`, `--seed N
 | `%osaurus use NAME` | chooses who answers when none is named |
 | `%osaurus chat on`, `off`, `reset` | makes each cell a turn of one conversation |
 | `%osaurus status` | how each provider is doing |
+| `%osaurus doctor NAME` | what is wrong with a provider, step by step; `--token` asks a word, `--report` for an issue |
 | `%osaurus providers` | lists remote providers; `add NAME --url URL`, `edit`, `remove`, `presets` |
 | `%osaurus key NAME` | asks for a provider's key without showing it, and keeps it in the vault |
 | `%osaurus vault` | where keys are kept; `unlock`, `keep keychain`, `keep passphrase` |

@@ -30,7 +30,8 @@ from osaurus_nb.models import Bucket, Diagnosis, Severity
 
 #: No list of models is to be had under this address; the server may answer questions all the same.
 NO_LIST = frozenset({400, 404, 405, 406, 410, 415, 422, 501})
-_AGAIN = "It is tried again by itself."
+#: Said of what is transient, to those who look at a connection.
+AGAIN = "It is tried again by itself."
 
 
 class _Case(NamedTuple):
@@ -47,11 +48,11 @@ _BY_REASON: Mapping[Reason, _Case] = {
         "endpoint-unreachable",
         "warning",
         "The host name {host} was not found",
-        f"Check its spelling and the network. {_AGAIN}",
+        f"Check its spelling and the network. {AGAIN}",
     ),
-    "absent": _Case("endpoint-unreachable", "warning", "{why}", f"Is it running? {_AGAIN}"),
-    "route": _Case("endpoint-unreachable", "warning", "{host} was not reached", f"Check the network. {_AGAIN}"),
-    "lost": _Case("endpoint-unreachable", "warning", "The connection to {host} broke off", _AGAIN),
+    "absent": _Case("endpoint-unreachable", "warning", "{why}", f"Is it running? {AGAIN}"),
+    "route": _Case("endpoint-unreachable", "warning", "{host} was not reached", f"Check the network. {AGAIN}"),
+    "lost": _Case("endpoint-unreachable", "warning", "The connection to {host} broke off", AGAIN),
     "address": _Case("endpoint-unreachable", "blocked", "{why}", "Give '{who}' another address."),
     "unsent": _Case(
         "request-rejected", "blocked", "{host} could not be asked", "Check the address, key and headers of '{who}'."
@@ -62,9 +63,9 @@ _BY_REASON: Mapping[Reason, _Case] = {
         "{why}",
         "Check the host, this machine's clock, and whether the server speaks plain http. It is never asked unverified.",
     ),
-    "proxy": _Case("proxy-connect-failed", "warning", "{why}", f"Check the proxy and its password. {_AGAIN}"),
+    "proxy": _Case("proxy-connect-failed", "warning", "{why}", f"Check the proxy and its password. {AGAIN}"),
     "slow-connect": _Case(
-        "timeout", "warning", "{host} accepted no connection in time", f"Check the address and the network. {_AGAIN}"
+        "timeout", "warning", "{host} accepted no connection in time", f"Check the address and the network. {AGAIN}"
     ),
     "protocol": _Case(
         "bad-response",
@@ -92,9 +93,9 @@ _BY_REASON: Mapping[Reason, _Case] = {
 #: The first row that matches counts; `{status}` is theirs.
 _BY_KIND: tuple[tuple[type[OsaurusError], _Case], ...] = (
     (QuotaExhausted, _Case("request-rejected", "blocked", "{status} from {host}: no credit left", "Add credit there.")),
-    (RateLimited, _Case("request-rejected", "warning", "{status} from {host}: it asks to slow down", _AGAIN)),
-    (TooSlow, _Case("timeout", "warning", "{host} was too slow", _AGAIN)),
-    (Unavailable, _Case("models-endpoint-unavailable", "warning", "{status} from {host}: it is failing", _AGAIN)),
+    (RateLimited, _Case("request-rejected", "warning", "{status} from {host}: it asks to slow down", AGAIN)),
+    (TooSlow, _Case("timeout", "warning", "{host} was too slow", AGAIN)),
+    (Unavailable, _Case("models-endpoint-unavailable", "warning", "{status} from {host}: it is failing", AGAIN)),
     (
         Refused,
         _Case(

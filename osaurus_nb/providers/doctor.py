@@ -25,10 +25,10 @@ from osaurus_nb.config.providers import Provider
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import Finished, ReasoningDelta, TextDelta, UsageReported
 from osaurus_nb.messages import user
-from osaurus_nb.models import Diagnosis, ModelCard, Usage
+from osaurus_nb.models import LOCAL, Diagnosis, ModelCard, Usage
 from osaurus_nb.ports import Adapter, Attempt, Step
 from osaurus_nb.providers.connections import Connectable
-from osaurus_nb.providers.diagnosis import diagnose
+from osaurus_nb.providers.diagnosis import AGAIN, diagnose
 from osaurus_nb.providers.dial import AddressPolicy, TlsFailed, dial, resolve
 from osaurus_nb.providers.faults import translate
 from osaurus_nb.providers.remote import RemoteAdapter
@@ -167,7 +167,7 @@ async def _listing(adapter: Adapter, settings: Provider | None) -> tuple[Sequenc
         return cards, [key, Check("models", "ok", f"{len(cards)} were added by hand.")]
     if settings is not None:
         key = Check("key", "ok", "The list was given with it." if keyed else "None is needed for the list.")
-    models = Check("models", "ok" if cards else "failed", _counted(cards), time.perf_counter() - began)
+    models = Check("models", _worth(adapter, cards), _counted(adapter, cards), time.perf_counter() - began)
     return cards, [models] if settings is None else [key, models]
 
 
@@ -213,6 +213,7 @@ async def _ask(adapter: Adapter, card: ModelCard) -> tuple[float | None, Usage |
 
 def _failed(step: str, found: Diagnosis, began: float, model: str = "") -> Check:
     said = f"{model}: {found}" if model else str(found)
+    said = said.removesuffix(AGAIN).rstrip()  # not by the doctor
     return Check(step, "failed", f"{said} [{found.bucket}]", time.perf_counter() - began)
 
 
@@ -235,9 +236,15 @@ def _literal(host: str) -> bool:
     return True
 
 
-def _counted(cards: Sequence[ModelCard]) -> str:
+def _worth(adapter: Adapter, cards: Sequence[ModelCard]) -> Verdict:
+    if cards:
+        return "ok"
+    return "skipped" if adapter.provider == LOCAL else "failed"
+
+
+def _counted(adapter: Adapter, cards: Sequence[ModelCard]) -> str:
     if not cards:
-        return "Its list is empty."
+        return "None is here yet: `osaurus-nb pull`." if adapter.provider == LOCAL else "Its list is empty."
     chat = sum(talks(card) for card in cards)
     return f"{len(cards)} listed, {chat} of them to chat with."
 

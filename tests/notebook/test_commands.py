@@ -116,6 +116,29 @@ def test_status_tells_mode_model_and_providers(room):
     assert "embedded in this kernel · model: scripted/echo · chat is off, 0 turns" in text
 
 
+def test_status_tells_when_a_broken_provider_is_tried_again(room):
+    """What passes by itself is told as such."""
+    give(room, Down({}, provider="down"))
+
+    room.run("%osaurus status")
+
+    assert "No connection to 127.0.0.1:9. Next try in " in room.shown[0]["data"]["text/plain"]
+
+
+def test_the_doctor_comes_to_a_cell(room, monkeypatch, tmp_path):
+    """As a table of steps, or as text for an issue."""
+    monkeypatch.setenv("OSAURUS_HOME", str(tmp_path))
+    monkeypatch.setenv("OSAURUS_OFFERS", "off")
+    monkeypatch.delenv("OSAURUS_URL", raising=False)
+
+    assert room.run("%osaurus doctor local").success
+    assert room.run("%osaurus doctor local --report").success
+
+    table, text = (shown["data"]["text/plain"] for shown in room.shown[:1] + room.shown[-1:])
+    assert table.splitlines()[1].split()[:3] == ["local", "models", "skipped"]
+    assert "osaurus-nb " in text
+
+
 def test_endpoint_never_shows_the_key(room, monkeypatch):
     """Connected, it names the environment's variables; the key itself is nowhere."""
     monkeypatch.setenv("OSAURUS_URL", "http://127.0.0.1:8888/osaurus")

@@ -150,6 +150,7 @@ def test_an_interrupted_call_stops_the_model(kernel):
                 "use",
                 "status",
                 "providers",
+                "doctor",
                 "vault",
                 "identity",
                 "router",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -45,12 +46,12 @@ def listing(*ids: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serving(*ids: str) -> AsyncGenerator[ListServer, None]:
+async def serving(*ids: str, tls: ssl.SSLContext | None = None) -> AsyncGenerator[ListServer, None]:
     """A server that lists these at /v1/models."""
     told = ListServer()
     told.answers["/v1/models"] = (200, listing(*ids))
-    server = await asyncio.start_server(told.serve, "127.0.0.1", 0)
-    told.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(told.serve, "127.0.0.1", 0, ssl=tls)
+    told.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield told
     finally:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from osaurus_nb.assembly import ConfiguredSources
 from osaurus_nb.config.paths import Paths
@@ -187,3 +192,36 @@ async def test_the_report_names_vendors_as_they_are(tmp_path: Path) -> None:
     found = Examination("openai", f"openai · {settings.url}", [Check("name", "ok", "2 addresses.", 0.1)], settings)
 
     assert "openai · openai · https://api.openai.com/v1" in report([found])
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for `localhost`, with its key in the same file."""
+    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(secret + made.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    return path
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_the_certificate_is_looked_at(
+    tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    """One that nobody vouches for is the failure; with a trusted one the doctor goes on to the API."""
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    async with serving("m", tls=context) as server:
+        found = await examined(tmp_path, server.url.replace("127.0.0.1", "localhost") + "/v1")
+
+    assert check(found, "tls").verdict == ("ok" if trusted else "failed")
+    assert check(found, "models").verdict == ("ok" if trusted else "skipped")
+    assert ("TLSv1.3" if trusted else "was not accepted: self-signed") in check(found, "tls").told
