@@ -51,6 +51,7 @@ def configure_key(parser: ArgumentParser) -> None:
     parser.set_defaults(act=_key)
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--header", metavar="HEADER", help="the value of this secret header instead")
+    parser.add_argument("--number", type=int, default=1, metavar="N", help="2, 3, …: where those before it fail")
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--remove", action="store_true", help="forget the stored one")
     way.add_argument("--import-from-app", action="store_true", help="copy what the Osaurus app has in the keychain")
@@ -129,7 +130,7 @@ def _offered(added: Provider, person: Person) -> list[str]:
     try:
         home.keeping(person)
         value = person.secret(f"Key of '{added.name}' (Enter: later): ")
-        return [_kept(added, value, None, person)] if value.strip() else []
+        return [_kept(added, value, keys.KEY, person)] if value.strip() else []
     except OsaurusError as error:
         return [f"Its key was not asked for or not kept. {error}"]
 
@@ -141,18 +142,16 @@ def _edit(options: Namespace, person: Person) -> Told:
 
 
 def _key(options: Namespace, person: Person) -> Told:
-    provider, header = registry.find(options.name), options.header
+    provider, which = registry.find(options.name), keys.Which(options.header, options.number)
     if options.remove:
         home.opened(person)
-        forgotten = keys.forget(provider, header=header)
-        return Told(
-            [f"{_called(provider, header)} is {'removed' if forgotten else 'not stored: nothing was removed'}."]
-        )
+        ended = "removed" if keys.forget(provider, which) else "not stored: nothing was removed"
+        return Told([f"The {which} of '{provider.name}' is {ended}."])
     if options.import_from_app:
         return _import(provider, person)
-    keys.refuse_given(provider, header)
+    keys.refuse_given(provider, which)
     home.keeping(person)
-    return Told([_kept(provider, person.secret(f"{_called(provider, header)}: "), header, person)])
+    return Told([_kept(provider, person.secret(f"The {which} of '{provider.name}': "), which, person)])
 
 
 def _import(provider: Provider, person: Person) -> Told:
@@ -163,15 +162,11 @@ def _import(provider: Provider, person: Person) -> Told:
     return Told([f"Imported for '{provider.name}': {', '.join(found)}."])
 
 
-def _kept(provider: Provider, value: str, header: str | None, person: Person) -> str:
+def _kept(provider: Provider, value: str, which: keys.Which, person: Person) -> str:
     """Keep it, and say where it is now."""
-    status = keys.keep(provider, value, header=header, lasting=person.leaves)
+    status = keys.keep(provider, value, which, lasting=person.leaves)
     risk = f" {status.badge}." if status.badge else ""
-    return f"{_called(provider, header)} is kept. {home.explained(status)}{risk}"
-
-
-def _called(provider: Provider, header: str | None) -> str:
-    return f"The key of '{provider.name}'" if header is None else f"The header {header} of '{provider.name}'"
+    return f"The {which} of '{provider.name}' is kept. {home.explained(status)}{risk}"
 
 
 def _remove(options: Namespace, person: Person) -> Told:
@@ -238,7 +233,8 @@ def _key_of(provider: Provider) -> str:
     found = keys.origin(provider)
     if found is None:
         return f"not set (${provider.key_variable})" if provider.key_variable is not None else "not set"
-    return found.removeprefix("environment variable ")
+    more = keys.further(provider)
+    return found.removeprefix("environment variable ") + (f" and {more} more" if more else "")
 
 
 def _state(provider: Provider) -> str:

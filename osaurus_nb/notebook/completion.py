@@ -10,12 +10,16 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from osaurus_nb.commands import access_keys, table
 from osaurus_nb.notebook.commands import COMMANDS
 from osaurus_nb.notebook.session import Session
+from osaurus_nb.providers import registry
 
 _COMMAND = re.compile(r"^\s*(?:[A-Za-z_]\w*\s*=\s*)?%osaurus\s+(?P<word>[a-z]*)$")
 _MODEL = re.compile(
     r"^\s*(?:[A-Za-z_]\w*\s*=\s*)?%%?osaurus\s+(?:use\s+|(?:.*\s)?(?:-m|--model|--fallback)(?:\s+|=))(?P<word>\S*)$"
 )
 _ACTION = re.compile(r"^\s*%osaurus\s+(?P<command>[a-z]+(?:\s+keys)?)\s+(?P<word>[a-z]*)$")
+_PROVIDER = re.compile(
+    r"^\s*%osaurus\s+(?:key|doctor|providers\s+(?:key|edit|remove|enable|disable))\s+(?P<word>[\w.-]*)$"
+)
 #: What can stand behind a command.
 _ACTIONS: Mapping[str, Sequence[str]] = {
     "chat": ("on", "off", "reset"),
@@ -34,6 +38,8 @@ def matcher(session: Session) -> Callable[[CompletionContext], SimpleMatcherResu
             return _result(match["word"], ["ask", *COMMANDS], "command")
         if (match := _ACTION.match(line)) is not None and (command := " ".join(match["command"].split())) in _ACTIONS:
             return _result(match["word"], list(_ACTIONS[command]), "command")
+        if (match := _PROVIDER.match(line)) is not None:
+            return _result(match["word"], [provider.slug for provider in registry.list()], "provider")
         if (match := _MODEL.match(line)) is not None:
             return _result(match["word"], list(session.listing.names()), "model")
         return SimpleMatcherResult(completions=[])

@@ -53,16 +53,18 @@ def remove(name: str, /, *, forget_secrets: Keeper = keys.forget_all) -> Provide
     return _file().remove(found.id)
 
 
-def key(name: str, /, *, key: str | None = None, header: str | None = None) -> SecretsStatus:
+def key(name: str, /, *, key: str | None = None, header: str | None = None, number: int = 1) -> SecretsStatus:
     """Keep a provider's key, or the value of one of its secret headers; the status says where it now is.
+
+    A key with a `number` from 2 on is asked with where those before it are rejected, used up or limited.
 
     It is asked for, without echo. `key=` is for programs that have it from elsewhere: what is written in a cell or a
     script stays there. Raises ConfigError, also where it comes from an environment variable.
     """
     provider = find(name)
-    keys.refuse_given(provider, header)
-    what = "Key" if header is None else header
-    return keys.keep(provider, asking.ask(f"{what} of '{provider.name}': ") if key is None else key, header=header)
+    which = keys.Which(header, number)
+    keys.refuse_given(provider, which)
+    return keys.keep(provider, asking.ask(f"The {which} of '{provider.name}': ") if key is None else key, which)
 
 
 def enable(name: str, /) -> Provider:
