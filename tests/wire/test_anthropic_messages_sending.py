@@ -296,7 +296,7 @@ PICTURES = st.builds(
 )
 SHOWN = st.lists(WORDS | PICTURES, min_size=1, max_size=3).map(tuple)
 CALLS = st.builds(
-    lambda id, name, value, state: ToolCall(id, name, json.dumps(value), state),
+    lambda id, name, value, state: ToolCall(id, name, json.dumps(value, ensure_ascii=False), state),
     NAMES,
     NAMES,
     st.dictionaries(TEXT, JSON, max_size=3),

@@ -63,7 +63,7 @@ def _part(block: schema.Block, where: str) -> Part:
         case schema.RedactedBlock():
             return Reasoning("", unseal(block.data) or keep(NAME, {"data": block.data}))
         case schema.ToolUseBlock():
-            return ToolCall(block.id, block.name, json.dumps(block.input), _rest(block))
+            return ToolCall(block.id, block.name, json.dumps(block.input, ensure_ascii=False), _rest(block))
         case schema.ToolResultBlock():
             return _result(block, where)
         case _:

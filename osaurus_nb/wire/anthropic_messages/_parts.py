@@ -106,7 +106,7 @@ class _Call(_Part):
         id = str(block.get("id") or f"toolu_{self.index}")
         yield ev.ToolCallStarted(id, str(block.get("name") or ""), self.index)
         if isinstance(given := block.get("input"), dict) and given:
-            yield self._more(json.dumps(given))
+            yield self._more(json.dumps(given, ensure_ascii=False))
         if (caller := block.get("caller")) not in (None, {"type": "direct"}):
             self._state["caller"] = caller
 

@@ -92,7 +92,7 @@ class _Meaning:
         tokens = _logprobs(body.get("logprobsResult"))
         for part in _rows(parts):
             yield from state.part(part, tokens)
-            tokens = () if isinstance(part.get("text"), str) else tokens
+            tokens = () if isinstance(part.get("text"), str) and not part.get("thought") else tokens
         reason = body.get("finishReason")
         if isinstance(reason, str) and reason in _FAULTS:
             raise bad(self._card, _FAULTS[reason])

@@ -164,7 +164,7 @@ class _ChoiceState:
             yield ev.ToolCallStarted(id, str(function.get("name") or ""), part, self.choice)
         arguments = function.get("arguments")
         if isinstance(arguments, dict):  # some servers send the object itself
-            arguments = json.dumps(arguments)
+            arguments = json.dumps(arguments, ensure_ascii=False)
         if arguments:
             yield ev.ToolCallDelta(str(arguments), part, self.choice)
 
