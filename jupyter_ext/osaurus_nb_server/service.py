@@ -204,4 +204,6 @@ async def _embedded() -> Engine:
     local = import_module("osaurus_nb.local.adapter")
     settings = replace(Settings.from_env(), url=None, key=None)
     workers = local.LocalAdapter(settings.paths)  # workers are shared between processes: it sees them all
-    return Engine(assembly.embedded(settings), workers)
+    runtime = assembly.embedded(settings)
+    runtime.launch()
+    return Engine(runtime, workers)

@@ -13,6 +13,7 @@ from osaurus_nb.commands.person import Notebook, Person
 from osaurus_nb.commands.told import Told
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import ConfigError
+from osaurus_nb.providers import registry
 
 if TYPE_CHECKING:
     from osaurus_nb.providers.doctor import Examination
@@ -32,6 +33,11 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--report", action="store_true", help="as text for an issue: no key, no name of your own")
 
 
+def offered(offer: Offer, person: Person) -> str:
+    """What runs here unused, and how to use it."""
+    return f"{offer.title} runs at {offer.url} and is not set up: {person.spelled(f'providers add {offer.preset}')}."
+
+
 def _doctor(options: Namespace, person: Person) -> Told:
     if options.token and options.provider is None:
         raise ConfigError("A word is asked of one provider at a time, as it may cost: doctor NAME --token.")
@@ -43,11 +49,11 @@ def _doctor(options: Namespace, person: Person) -> Told:
     if person.offers:  # a passphrase is asked for now, not where nobody expects it
         home.opened(person)
     found = portal().run(_examined(settings, options))
-    offers = _offers(settings) if options.provider is None else ()
+    offers = registry.offers() if options.provider is None else ()
     if options.report:
         return _reported(found, person)
     rows = [row for examination in found for row in _rows(examination)]
-    notes = [f"{offer.title} runs at {offer.url} and is not set up: {_adding(offer, person)}." for offer in offers]
+    notes = [offered(offer, person) for offer in offers]
     if not all(examination.well for examination in found):
         notes.append(
             f"As text for an issue: {person.spelled(' '.join(filter(None, ['doctor', options.provider, '--report'])))}."
@@ -96,17 +102,6 @@ def _told_by_server(settings: Settings, options: Namespace) -> Told:
         raise ConfigError(f"The server knows no provider '{options.provider}'.")
     closer = f"osaurus-nb doctor {options.provider or 'NAME'}"
     return Told((), _HEAD, rows, [f"This is what the server says, which holds the keys. In a terminal: `{closer}`."])
-
-
-def _offers(settings: Settings) -> Sequence[Offer]:
-    from osaurus_nb.config.providers import ProviderFile  # noqa: PLC0415
-    from osaurus_nb.providers.offers import offers  # noqa: PLC0415
-
-    return offers(ProviderFile(settings.paths).load) if settings.offers else ()
-
-
-def _adding(offer: Offer, person: Person) -> str:
-    return person.spelled(f"providers add {offer.preset}")
 
 
 def _rows(found: Examination) -> list[tuple[str, ...]]:

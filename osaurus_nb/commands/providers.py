@@ -6,6 +6,7 @@ from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, BooleanOptiona
 from typing import Any, cast
 
 from osaurus_nb.commands import home
+from osaurus_nb.commands.doctor import offered
 from osaurus_nb.commands.grammar import NO_KEYS, Actions, refuse_keys, refuse_words
 from osaurus_nb.commands.person import Person
 from osaurus_nb.commands.told import Told
@@ -194,7 +195,8 @@ def _list(options: Namespace, person: Person) -> Told:
     rows = [(p.slug, p.format, p.url, _key_of(p), _state(p)) for p in registry.list()]
     presets = person.spelled("providers presets")
     lines = () if rows else (f"No provider is set up. {presets} lists those that are known by name.",)
-    return Told(lines, ("name", "format", "address", "key", "state"), rows, registry.problems())
+    notes = [*registry.problems(), *(offered(offer, person) for offer in registry.offers())]
+    return Told(lines, ("name", "format", "address", "key", "state"), rows, notes)
 
 
 def _presets(options: Namespace, person: Person) -> Told:

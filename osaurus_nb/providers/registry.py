@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.config.providers import PRESETS, Changes, Fields, Preset, Provider, ProviderFile, addresses
 from osaurus_nb.config.providers import presets as known
 from osaurus_nb.config.providers.slugs import slug
+from osaurus_nb.config.settings import Settings
 from osaurus_nb.providers import keys
 from osaurus_nb.secrets import SecretsStatus, asking
+
+if TYPE_CHECKING:
+    from osaurus_nb.providers.offers import Offer
 
 #: Told of a provider whose key or secrets are to be asked for and kept, or forgotten, by whoever has a place for them.
 Keeper = Callable[[Provider], None]
@@ -90,6 +94,16 @@ def list() -> Sequence[Provider]:
 def find(name: str, /) -> Provider:
     """The provider of this name. Raises ConfigError if there is none."""
     return _file().find(name)
+
+
+def offers() -> Sequence[Offer]:
+    """Servers of models that run on this machine and are not set up yet. Nothing is added, nothing else is contacted.
+
+    None are looked for where OSAURUS_OFFERS is `off`.
+    """
+    from osaurus_nb.providers import offers  # noqa: PLC0415 - it opens sockets, which listing providers does not need
+
+    return offers.offers(_file().load) if Settings.from_env().offers else ()
 
 
 def problems() -> Sequence[str]:
