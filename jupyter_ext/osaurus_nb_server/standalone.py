@@ -15,6 +15,7 @@ from typing import Any
 
 from jupyter_server.serverapp import ServerApp
 
+from osaurus_nb.gateway.keys import ALL_SCOPES, PLAIN_SCOPES
 from osaurus_nb_server.app import OsaurusServer
 from osaurus_nb_server.kernel_access import reachable_url
 
@@ -55,7 +56,7 @@ def serve(argv: Sequence[str] | None = None) -> None:
     server.initialize(argv=_traits(options), find_extensions=False)
     [extension] = server.extension_manager.extension_apps["osaurus_nb_server"]
     # Callbacks run in their order: the first one binds the port, so what is announced accepts.
-    server.io_loop.add_callback(_announce, server, extension, as_json=options.json)
+    server.io_loop.add_callback(_announce, server, extension, options)
     server.start()
 
 
@@ -64,6 +65,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=PORT, help=f"default {PORT}; 0 takes any free one")
     parser.add_argument("--ip", default="127.0.0.1", help="address to listen on; others may reach it if not loopback")
     parser.add_argument("--json", action="store_true", help="print one line of JSON when ready, and nothing else")
+    parser.add_argument(
+        "--scope",
+        choices=sorted(ALL_SCOPES - PLAIN_SCOPES),
+        action="append",
+        default=[],
+        help="let the printed key spend the Router's credit, or set up providers and keys, too; can be repeated",
+    )
     parser.add_argument("--debug", action="store_true", help="log more, to stderr")
     return parser.parse_args(argv)
 
@@ -93,10 +101,11 @@ def _refuse_busy_port(ip: str, port: int) -> None:
             sys.exit(f"Port {port} on {ip} {why}. Choose another with --port N; --port 0 takes any free one.")
 
 
-def _announce(server: Endpoint, extension: OsaurusServer, *, as_json: bool) -> None:
+def _announce(server: Endpoint, extension: OsaurusServer, options: argparse.Namespace) -> None:
     url = reachable_url(server)
-    key, _ = extension.service.keys.issue("jupyter osaurus", expires_in=None)
+    scopes = PLAIN_SCOPES.union(options.scope)
+    key, _ = extension.service.keys.issue("jupyter osaurus", scopes=scopes, expires_in=None)
     ready: dict[str, Any] = {"url": url, "key": key, "pid": os.getpid()}
-    text = json.dumps(ready) if as_json else f"Ready at {url}/v1\nKey: {key}\n\n{_SNIPPET.format(**ready)}"
+    text = json.dumps(ready) if options.json else f"Ready at {url}/v1\nKey: {key}\n\n{_SNIPPET.format(**ready)}"
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

@@ -347,6 +347,48 @@ def test_a_key_makes_a_keyless_provider_one_with_a_key(desk, upstream):
     assert desk.ask("GET", "/providers/lab").json["key"]["needed"] is True
 
 
+def test_further_keys_are_numbered(desk, upstream):
+    """The second is asked with where the first is rejected; each has its origin, and goes by its number."""
+    desk.ask("POST", "/providers", {"name": "lab", "url": upstream.url, "auth": "key"})
+    desk.ask("PUT", "/providers/lab/key", {"value": "sk-wrong-1"})
+    desk.ask("PUT", "/providers/lab/key?number=2", {"value": admin.GOOD})
+    works = eventually(lambda: state(desk, "lab") == "connected")
+    both = desk.ask("GET", "/providers/lab").json["key"]
+    desk.ask("DELETE", "/providers/lab/key?number=2")
+    one = desk.ask("GET", "/providers/lab").json["key"]
+
+    assert works
+    assert (both["origin"], both["further"]) == ("vault", [{"number": 2, "origin": "vault"}])
+    assert (one["origin"], one["further"]) == ("vault", [])
+    for number in ("0", "-1", "x", "500"):
+        answer = desk.ask("PUT", f"/providers/lab/key?number={number}", {"value": "x"})
+        assert (answer.status, answer.json["error"]["param"]) == (400, "number")
+
+
+def test_a_format_that_the_app_alone_speaks_cannot_be_asked(desk):
+    """It is shown with the reason, and connecting says the same."""
+    desk.ask("POST", "/providers", {"name": "lab", "url": "http://127.0.0.1:9/v1", "enabled": False})
+    file = Paths.from_env().providers
+    content = json.loads(file.read_text())
+    content["providers"][0]["providerType"] = "mindReading"
+    file.write_text(json.dumps(content))
+
+    shown = desk.ask("GET", "/providers/lab").json["unsupported"]
+    answers = [desk.ask("POST", f"/providers/lab/{act}") for act in ("test", "connect")]
+
+    assert "mindReading" in shown
+    assert [answer.status for answer in answers] == [409, 409]
+
+
+def test_a_source_that_is_in_no_file_is_reached_by_its_name(desk):
+    """This machine can be tested; the Router is not there without an identity."""
+    here = desk.ask("POST", "/providers/local/test")
+    router = [desk.ask("POST", f"/providers/osaurus/{act}") for act in ("test", "connect", "disconnect")]
+
+    assert (here.status, here.json["provider"]) == (200, "local")
+    assert [answer.status for answer in router] == [404] * 3
+
+
 def test_a_key_that_was_put_is_nowhere(desk, home, upstream, capfd):
     """Not in an answer, a log, a repr, an error or a file in clear; the provider alone gets it."""
     desk.ask("POST", "/providers", {"name": "lab", "url": upstream.url, "auth": "key"})

@@ -31,6 +31,15 @@ class Locked(RequestError):
 
 
 @contextmanager
+def unknown() -> Iterator[None]:
+    """A setting that is wrong here is a provider that is not there."""
+    try:
+        yield
+    except ConfigError as error:
+        raise NoSuchProvider(error.message) from None
+
+
+@contextmanager
 def told(param: str | None = None) -> Iterator[None]:
     """A setting that is wrong is the caller's fault here, and names the field. A disk that takes nothing is ours."""
     try:

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import SecretStr
-
 from osaurus_nb.config.providers import Provider
-from osaurus_nb.config.providers.headers import checked_name
-from osaurus_nb.providers import registry
-from osaurus_nb.secrets import API_KEY, Secrets, header
+from osaurus_nb.errors import RequestError
+from osaurus_nb.providers import keys, registry
+from osaurus_nb.providers.keys import Which
+from osaurus_nb.secrets import Secrets
 from osaurus_nb.secrets.background import aside
 from osaurus_nb_server.administration import rows
 from osaurus_nb_server.administration.bodies import Secret, read
@@ -30,74 +29,61 @@ class KeyDesk:
         self._providers = providers
         self._states = states
 
-    async def keep_key(self, name: str, body: bytes) -> Mapping[str, Any]:
-        """A provider that was asked without a key is asked with this one from now on."""
+    def which(self, number: str) -> Which:
+        """The key of this number, as an address says it."""
+        if not (number.isascii() and number.isdigit() and len(number) < 4):
+            raise RequestError("'number' is that of a key, from 1 on.", param="number")
+        with told("number"):
+            return Which(number=int(number))
+
+    def header(self, title: str) -> Which:
+        return Which(header=title.strip())
+
+    async def keep(self, name: str, which: Which, body: bytes) -> Mapping[str, Any]:
+        """A provider that was asked without a key, or without this header, is asked with it from now on."""
         value = read(Secret, body).value
         provider = await self._providers.find(name)
-        await self._keep(provider, API_KEY, value)
-        if not provider.needs_key:
-            with told():
-                await asyncio.to_thread(lambda: registry.edit(provider.id, auth="key"))
-        return await self._told(provider, API_KEY)
+        place = await self._place(provider, which)
+        await _aside(lambda: keys.keep(provider, value.get_secret_value(), which), "value")
+        return await self._told(provider, place)
 
-    async def forget_key(self, name: str) -> Mapping[str, Any]:
+    async def forget_key(self, name: str, which: Which) -> Mapping[str, Any]:
+        """The provider still needs one."""
         provider = await self._providers.find(name)
-        await self._forget(provider, API_KEY)
-        return await self._told(provider, API_KEY)
+        place = await self._place(provider, which)
+        await _aside(lambda: self._secrets.delete(provider.id, place))
+        return await self._told(provider, place)
 
-    async def keep_header(self, name: str, title: str, body: bytes) -> Mapping[str, Any]:
-        """A header that the provider did not have is one of its secret ones from now on."""
-        value = read(Secret, body).value
-        provider = await self._providers.find(name)
-        known = _header(provider, title)
-        with told("name"):
-            spelt = known or checked_name(title)
-        await self._keep(provider, header(spelt), value)
-        if known is None:
-            await self._edit(provider, (*provider.secret_headers, spelt))
-        return await self._told(provider, header(spelt))
-
-    async def forget_header(self, name: str, title: str) -> Mapping[str, Any]:
+    async def forget_header(self, name: str, which: Which) -> Mapping[str, Any]:
         """The value, and with it the header."""
         provider = await self._providers.find(name)
-        known = _header(provider, title)
+        place = await self._place(provider, which)
+        known = which.declared(provider)
         if known is None:
             raise Conflict("The provider has no secret header of this name.")
-        await self._forget(provider, header(known))
-        await self._edit(provider, [other for other in provider.secret_headers if other != known])
-        return await self._told(provider, header(known))
-
-    async def _keep(self, provider: Provider, name: str, value: SecretStr) -> None:
-        await self._refuse_given(provider, name)
-        await _aside(lambda: self._secrets.set(provider.id, name, value.get_secret_value()), "value")
-
-    async def _forget(self, provider: Provider, name: str) -> None:
-        await self._refuse_given(provider, name)
-        await _aside(lambda: self._secrets.delete(provider.id, name))
-
-    async def _edit(self, provider: Provider, headers: list[str] | tuple[str, ...]) -> None:
+        await _aside(lambda: self._secrets.delete(provider.id, place))
         with told("name"):
-            await asyncio.to_thread(lambda: registry.edit(provider.id, secret_headers=headers))
+            await asyncio.to_thread(lambda: registry.edit(provider.id, header_env={known: None}))
+        return await self._told(provider, place)
 
-    async def _refuse_given(self, provider: Provider, name: str) -> None:
-        origin = await asyncio.to_thread(self._secrets.origin, provider.id, name)
+    async def _place(self, provider: Provider, which: Which) -> str:
+        """Its name in the vault. Raises Conflict where what is there would not be used."""
+        with told("name"):
+            place = which.name(provider)
+        origin = await asyncio.to_thread(self._secrets.origin, provider.id, place)
         if origin not in _OURS:
             raise Conflict(f"This secret comes from the {origin}, which wins over a stored one. Unset it first.")
+        return place
 
-    async def _told(self, provider: Provider, name: str) -> Mapping[str, Any]:
+    async def _told(self, provider: Provider, place: str) -> Mapping[str, Any]:
         """Where it is now, and whether it will be there after this process."""
         if provider.enabled:
             self._states.renew(provider.slug)
-        origin = await asyncio.to_thread(self._secrets.origin, provider.id, name)
+        origin = await asyncio.to_thread(self._secrets.origin, provider.id, place)
         vault = rows.of_vault(await asyncio.to_thread(self._secrets.status))
-        return {"object": "secret", "provider": provider.slug, "name": name, "origin": origin, "vault": vault}
+        return {"object": "secret", "provider": provider.slug, "name": place, "origin": origin, "vault": vault}
 
 
 async def _aside(work: Callable[[], object], param: str | None = None) -> None:
     with told(param):
         await asyncio.wrap_future(aside(work))
-
-
-def _header(provider: Provider, title: str) -> str | None:
-    """As the provider spells it: names of headers have no case."""
-    return next((known for known in provider.secret_headers if known.lower() == title.strip().lower()), None)

@@ -9,13 +9,13 @@ from typing import Any
 
 from osaurus_nb.config.providers import Provider, presets
 from osaurus_nb.config.providers.slugs import RESERVED
-from osaurus_nb.errors import ConfigError, RequestError
+from osaurus_nb.errors import RequestError
 from osaurus_nb.providers import registry
 from osaurus_nb.secrets import Secrets
 from osaurus_nb.secrets.background import aside
 from osaurus_nb_server.administration import rows
 from osaurus_nb_server.administration.bodies import Added, Changed, Order, read
-from osaurus_nb_server.administration.faults import Conflict, NoSuchProvider, told
+from osaurus_nb_server.administration.faults import Conflict, NoSuchProvider, told, unknown
 from osaurus_nb_server.administration.states import States
 
 
@@ -34,7 +34,7 @@ class ProviderDesk:
         providers, problems = await asyncio.to_thread(lambda: (registry.list(), registry.problems()))
         statuses = {status.provider: status for status in await self._states.now()}
         data = [
-            await asyncio.to_thread(rows.of_provider, provider, self._secrets.origin, statuses.pop(provider.slug, None))
+            await asyncio.to_thread(rows.of_provider, provider, self._secrets, statuses.pop(provider.slug, None))
             for provider in providers
         ]
         others = [rows.of_status(status) for status in statuses.values()]
@@ -87,14 +87,14 @@ class ProviderDesk:
     async def test(self, name: str) -> Mapping[str, Any]:
         """Ask it once, enabled or not; its connection stays as it is."""
         slug = await self._slug(name)
-        with told():
+        with unknown():
             return rows.of_test(await (await self._states.backend()).test(slug))
 
     async def connect(self, name: str) -> Mapping[str, Any]:
         """How it stands once it was asked."""
         slug = await self._slug(name)
         connector = await self._states.connector()
-        with told():
+        with unknown():
             status = await connector.connect(slug)
         if status.state == "disabled":
             raise Conflict(f"'{slug}' is disabled. Enable it first.")
@@ -103,7 +103,7 @@ class ProviderDesk:
     async def disconnect(self, name: str) -> Mapping[str, Any]:
         slug = await self._slug(name)
         connector = await self._states.connector()
-        with told():
+        with unknown():
             return rows.of_status(connector.disconnect(slug))
 
     async def states(self) -> AsyncGenerator[Mapping[str, Any], None]:
@@ -117,20 +117,23 @@ class ProviderDesk:
         for provider in await asyncio.to_thread(registry.list):
             if name in (provider.slug, provider.id):
                 return provider
-        try:
+        with unknown():
             await asyncio.to_thread(registry.find, name)
-        except ConfigError as error:
-            raise NoSuchProvider(error.message) from None
         raise NoSuchProvider("Name a provider here by its slug or its id.")
 
     async def show(self, provider: Provider) -> Mapping[str, Any]:
         status = next((status for status in await self._states.now() if status.provider == provider.slug), None)
-        return await asyncio.to_thread(rows.of_provider, provider, self._secrets.origin, status)
+        return await asyncio.to_thread(rows.of_provider, provider, self._secrets, status)
 
     async def _changed(self, provider: Provider) -> Mapping[str, Any]:
         self._states.notice()
         return await self.show(provider)
 
     async def _slug(self, name: str) -> str:
-        """Also of a source that is in no file: the Router, this machine."""
-        return name if name in RESERVED else (await self.find(name)).slug
+        """Also of a source that is in no file: the Router, this machine. Raises Conflict for what we do not speak."""
+        if name in RESERVED:
+            return name
+        provider = await self.find(name)
+        if provider.unsupported is not None:
+            raise Conflict(f"'{provider.slug}' cannot be asked: {provider.unsupported}.")
+        return provider.slug

@@ -1,8 +1,8 @@
-"""Providers, presets and states as plain JSON: names and origins of secrets, never a value. Pure."""
+"""Providers, presets and states as plain JSON: names and origins of secrets, never a value. Opens nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,13 +10,11 @@ from osaurus_nb.config.providers import Preset, Provider
 from osaurus_nb.config.providers.headers import is_secret, looks_like_key
 from osaurus_nb.config.providers.presets import recognise
 from osaurus_nb.models import SourceStatus, Tested
-from osaurus_nb.secrets import API_KEY, SecretsStatus, header
-
-#: Where a provider's secret of this name comes from, in words.
-Origin = Callable[[str, str], str | None]
+from osaurus_nb.secrets import API_KEY, Secrets, SecretsStatus, header
+from osaurus_nb.secrets.values import numbered
 
 
-def of_provider(provider: Provider, origin: Origin, status: SourceStatus | None) -> dict[str, Any]:
+def of_provider(provider: Provider, secrets: Secrets, status: SourceStatus | None) -> dict[str, Any]:
     preset = recognise(provider.host, provider.port)
     return {
         "object": "provider",
@@ -34,8 +32,8 @@ def of_provider(provider: Provider, origin: Origin, status: SourceStatus | None)
         "auto_connect": provider.auto_connect,
         "timeout": provider.timeout,
         "models": list(provider.models),
-        "key": _key(provider, preset, origin),
-        **_headers(provider, origin),
+        "key": _key(provider, preset, secrets),
+        **_headers(provider, secrets),
         "unsupported": provider.unsupported,
         "exposed": provider.exposed,
         "status": of_status(status) if status is not None else None,
@@ -64,10 +62,13 @@ def listed(rows: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
     return {"object": "list", "data": list(rows), **more}
 
 
-def _key(provider: Provider, preset: Preset | None, origin: Origin) -> dict[str, Any]:
+def _key(provider: Provider, preset: Preset | None, secrets: Secrets) -> dict[str, Any]:
+    """Further keys are those that are asked with where the first is of no use."""
+    numbers = secrets.further(provider.id, API_KEY)
     return {
         "needed": provider.needs_key,
-        "origin": origin(provider.id, API_KEY),
+        "origin": secrets.origin(provider.id, API_KEY),
+        "further": [{"number": n, "origin": secrets.origin(provider.id, numbered(API_KEY, n))} for n in numbers],
         "env": provider.key_env,
         "variables": provider.key_variables,
         "header": provider.key_header,
@@ -75,11 +76,11 @@ def _key(provider: Provider, preset: Preset | None, origin: Origin) -> dict[str,
     }
 
 
-def _headers(provider: Provider, origin: Origin) -> dict[str, Any]:
+def _headers(provider: Provider, secrets: Secrets) -> dict[str, Any]:
     """A hand-written file may hold a secret where only open headers belong: then its name alone is told."""
     hidden = [name for name, value in provider.headers.items() if is_secret(name) or looks_like_key(value)]
     secret = [
-        {"name": name, "origin": origin(provider.id, header(name)), "env": provider.header_env.get(name)}
+        {"name": name, "origin": secrets.origin(provider.id, header(name)), "env": provider.header_env.get(name)}
         for name in provider.secret_headers
     ]
     return {

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 
 from osaurus_nb_server.handlers.admin import AdminHandler
 from osaurus_nb_server.handlers.admin_events import EventsHandler
+
+if TYPE_CHECKING:  # it comes with the administration
+    from osaurus_nb.providers.keys import Which
 
 
 class PresetsHandler(AdminHandler):
@@ -60,27 +64,30 @@ class ActHandler(AdminHandler):
 
 
 class KeyHandler(AdminHandler):
-    """A provider's key. There is no way to read it."""
+    """A provider's key, with `?number=2` one that is asked with where those before it fail. None can be read back."""
 
     @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
     async def put(self, name: str) -> None:
-        await self.answer(await self.admin.keys.keep_key(name, self.taken()))
+        await self.answer(await self.admin.keys.keep(name, self._which(), self.taken()))
 
     @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
     async def delete(self, name: str) -> None:
-        await self.answer(await self.admin.keys.forget_key(name))
+        await self.answer(await self.admin.keys.forget_key(name, self._which()))
+
+    def _which(self) -> Which:
+        return self.admin.keys.which(self.get_query_argument("number", "1"))
 
 
-class HeaderHandler(KeyHandler):
+class HeaderHandler(AdminHandler):
     """The value of one of its secret headers."""
 
     @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
-    async def put(self, name: str, title: str) -> None:  # type: ignore[override]  # its path has two parts
-        await self.answer(await self.admin.keys.keep_header(name, title, self.taken()))
+    async def put(self, name: str, title: str) -> None:
+        await self.answer(await self.admin.keys.keep(name, self.admin.keys.header(title), self.taken()))
 
     @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
-    async def delete(self, name: str, title: str) -> None:  # type: ignore[override]  # its path has two parts
-        await self.answer(await self.admin.keys.forget_header(name, title))
+    async def delete(self, name: str, title: str) -> None:
+        await self.answer(await self.admin.keys.forget_header(name, self.admin.keys.header(title)))
 
 
 _ONE = "/providers/([^/]+)"
