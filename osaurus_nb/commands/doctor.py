@@ -17,7 +17,7 @@ from osaurus_nb.providers import registry
 
 if TYPE_CHECKING:
     from osaurus_nb.providers.doctor import Examination
-    from osaurus_nb.providers.offers import Offer
+    from osaurus_nb.providers.on_this_machine import Offer
 
 HELP = "look at a provider step by step: what works, and what to do about the rest"
 ACTIONS = ()

@@ -11,7 +11,7 @@ import pytest
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.config.providers import ProviderFile
 from osaurus_nb.providers.dial import AddressRefused
-from osaurus_nb.providers.offers import PATIENCE, Offer, _ThisMachine, look, offers
+from osaurus_nb.providers.on_this_machine import PATIENCE, Offer, _ThisMachine, look, offers
 from tests.providers.listing import ListServer, serving
 
 pytestmark = pytest.mark.anyio
