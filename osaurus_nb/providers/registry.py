@@ -15,7 +15,7 @@ from osaurus_nb.providers import keys
 from osaurus_nb.secrets import SecretsStatus, asking
 
 if TYPE_CHECKING:
-    from osaurus_nb.providers.offers import Offer
+    from osaurus_nb.providers.on_this_machine import Offer
 
 #: Told of a provider whose key or secrets are to be asked for and kept, or forgotten, by whoever has a place for them.
 Keeper = Callable[[Provider], None]
@@ -101,9 +101,9 @@ def offers() -> Sequence[Offer]:
 
     None are looked for where OSAURUS_OFFERS is `off`.
     """
-    from osaurus_nb.providers import offers  # noqa: PLC0415 - it opens sockets, which listing providers does not need
+    from osaurus_nb.providers import on_this_machine  # noqa: PLC0415 - listing providers needs no HTTP client
 
-    return offers.offers(_file().load) if Settings.from_env().offers else ()
+    return on_this_machine.offers(_file().load) if Settings.from_env().offers else ()
 
 
 def problems() -> Sequence[str]:
