@@ -78,6 +78,17 @@ def test_it_tells_one_line_when_it_accepts_and_stops_cleanly(environment, number
     assert not list((Path(environment["JUPYTER_RUNTIME_DIR"])).glob("jpserver*"))
 
 
+@pytest.mark.parametrize(("args", "status"), [([], 403), (["--scope", "admin"], 200)])
+def test_its_key_administers_only_when_asked_for(environment, args, status):
+    """What is pasted into tools sets up no providers, unless its owner wants that."""
+    with running(environment, "--port", "0", "--json", *args) as process:
+        ready = json.loads(process.stdout.readline())
+
+        presets = get(f"{ready['url']}/admin/presets", ready["key"])
+
+    assert presets[0] == status
+
+
 def test_a_person_gets_a_snippet_that_runs(environment):
     """The text shows the address, the key, and code that works as it stands."""
     with running(environment, "--port", "0") as process:
