@@ -301,7 +301,7 @@ def test_a_model_of_this_machine_is_loaded_and_unloaded(home_server):
 
         assert (loaded.done_reason, unloaded.done_reason) == ("load", "unload")
         assert [model.model for model in running] == [name]
-        assert 800 < (running[0].expires_at - datetime.now(UTC)).total_seconds() < 901
+        assert 0 < (running[0].expires_at - datetime.now(UTC)).total_seconds() < 901  # others may have used it last
         assert client.ps().models == []
 
 
