@@ -10,9 +10,16 @@ from jupyter_server.serverapp import ServerApp
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Float, Int
 
+from osaurus_nb.config.environment import environment
+from osaurus_nb.config.paths import Paths
+from osaurus_nb.config.providers import ProviderFile
 from osaurus_nb_server.handlers import routes
+from osaurus_nb_server.hidden_keys import HiddenKeys
 from osaurus_nb_server.kernel_access import KEY_LIFE, KernelAccess, reachable_url
 from osaurus_nb_server.service import MAX_BODY, RESPONSE_TTL, Service
+
+#: Seconds between looks at the providers' file.
+_LOOK_APART = 1.0
 
 
 class OsaurusServer(ExtensionApp):
@@ -30,12 +37,21 @@ class OsaurusServer(ExtensionApp):
     kernel_access = Bool(
         True, help="Let kernels use this server's models by OSAURUS_URL and OSAURUS_KEY in their environment."
     ).tag(config=True)
+    hide_keys = Bool(
+        True,
+        help="Keep the variables that hold keys of configured providers, and OSAURUS_VAULT_KEY, from kernels "
+        "and terminals where those use this server's models: it alone reads them. A notebook, or another extension, "
+        "that reads such a variable itself no longer finds it. To let it, name another variable for the provider, or "
+        "set this to False.",
+    ).tag(config=True)
     make_backend = AnyTrait(
         None, allow_none=True, help="A function that returns what answers, instead of the configured models."
     ).tag(config=True)
 
     service: Service
     _renewal: asyncio.TimerHandle | None = None
+    _hidden_keys: HiddenKeys | None = None
+    _look: asyncio.TimerHandle | None = None
 
     def initialize_settings(self) -> None:
         self.service = Service(
@@ -54,7 +70,15 @@ class OsaurusServer(ExtensionApp):
         """Runs when the port is bound and no request was taken yet, so no kernel is older than its key."""
         url = reachable_url(serverapp)
         if self.kernel_access and url is not None:
+            if self.hide_keys:
+                self._hidden_keys = HiddenKeys(ProviderFile(Paths.from_env()), environment())
+                self._hide_keys(self._hidden_keys)
             self._connect_kernels(url)
+
+    def _hide_keys(self, keys: HiddenKeys) -> None:
+        """Again and again: a provider may be set up any time, by any process."""
+        self._look = asyncio.get_running_loop().call_later(_LOOK_APART, self._hide_keys, keys)
+        keys.look()
 
     def _connect_kernels(self, url: str) -> None:
         """Again at half a key's life, so that no kernel ever starts with one that is about to expire."""
@@ -70,6 +94,10 @@ class OsaurusServer(ExtensionApp):
         if self._renewal is not None:
             self._renewal.cancel()
         self._kernel_access.withdraw()
+        if self._look is not None:
+            self._look.cancel()
+        if self._hidden_keys is not None:
+            self._hidden_keys.restore()
         await self.service.aclose()
 
 

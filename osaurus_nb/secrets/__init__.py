@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from osaurus_nb.config.environment import environment
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.secrets.slots import Slots
 from osaurus_nb.secrets.store import Secrets
@@ -39,4 +40,4 @@ __all__ = [
 @cache
 def secrets_of(paths: Paths) -> Secrets:
     """The secrets of this home, one object for the whole process: its user is asked once."""
-    return Secrets(paths)
+    return Secrets(paths, env=environment())

@@ -5,7 +5,7 @@ They win over the vault and are never written. A file that was named and cannot 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,10 +69,18 @@ class ProviderVariables:
         known = self._providers().get(provider)
         if known is None:
             return ()
+        if name == API_KEY:
+            return known.key_variables
         if (position := position_of(name, API_KEY)) > 0:
-            return [numbered_variable(variable, position) for variable in known.key_variables]
+            further = [numbered_variable(variable, position) for variable in known.key_variables]
+            return [variable for variable in further if variable not in self._of_others(provider)]
         # Header names have no case.
         return [variable for key, variable in known.header_env.items() if header(key).lower() == name.lower()]
+
+    def _of_others(self, provider: str) -> Collection[str]:
+        """Variables that were named for another one: its account is not to pay for this one."""
+        others = (other for other in self._providers().values() if other.id != provider)
+        return {variable for other in others for variable in (*other.key_variables, *other.header_env.values())}
 
     def _providers(self) -> Mapping[str, Provider]:
         stamp = self._file.stamp()

@@ -6,7 +6,8 @@ import pytest
 
 from osaurus_nb.config.providers import ProviderFile
 from osaurus_nb.errors import ConfigError
-from osaurus_nb.secrets import API_KEY, Secrets, header
+from osaurus_nb.secrets import API_KEY, Secrets, header, numbered
+from osaurus_nb.secrets.values import position_of
 from tests.secrets.conftest import KEY
 
 ID = "6F1B2C52-0000-4000-8000-000000000001"
@@ -113,3 +114,40 @@ def test_names_of_ours_are_no_provider(secrets):
     with pytest.raises(ConfigError, match="no provider"):
         secrets.delete("osaurus.identity")
     assert secrets.slots.get("identity", "master") == "11" * 32
+
+
+def test_further_keys_are_numbered(paths):
+    """A provider's second key is in its variable with a `_2`; a gap ends the row, but not before what is stored."""
+    one = ProviderFile(paths).add("one", "http://127.0.0.1:9/v1", key_env="A_KEY")
+    env = {"OSAURUS_VAULT_KEY": KEY, "A_KEY_2": "second", "A_KEY_3": "third", "A_KEY_5": "beyond"}
+    secrets = Secrets(paths, env=env)
+
+    given = list(secrets.further(one.id, API_KEY))
+    secrets.set(one.id, numbered(API_KEY, 6), "sixth")
+    stored = list(secrets.further(one.id, API_KEY))
+
+    assert given == [2, 3]
+    assert stored == [2, 3, 4, 5, 6]
+    assert [secrets.get(one.id, numbered(API_KEY, at)) for at in stored] == ["second", "third", None, "beyond", "sixth"]
+
+
+def test_the_key_of_another_provider_is_not_a_further_one(paths):
+    """Two accounts whose variables look numbered stay two accounts."""
+    file = ProviderFile(paths)
+    one = file.add("one", "http://127.0.0.1:9/v1", key_env="A_KEY")
+    file.add("other", "http://127.0.0.1:9/v1", key_env="A_KEY_2")
+
+    secrets = Secrets(paths, env={"A_KEY": "mine", "A_KEY_2": "not mine"})
+
+    assert list(secrets.further(one.id, API_KEY)) == []
+    assert secrets.get(one.id, numbered(API_KEY, 2)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "position"),
+    [("apiKey", 1), ("apiKey.2", 2), ("apiKey.12", 12), ("apiKey.x", 0), ("apiKey.", 0), ("header.apiKey", 0)],
+)
+def test_positions_are_read_from_names(name, position):
+    """Only what we write ourselves is a number."""
+    assert position_of(name, API_KEY) == position
+    assert position == 0 or numbered(API_KEY, position) == name
