@@ -308,15 +308,5 @@ class Connections:
             bell.set()
 
 
-async def probe(adapter: Adapter) -> SourceStatus:
-    """Ask a provider for its models once, set up or not: how it would stand. Nothing is kept."""
-    tried = Connections()
-    tried.follow({adapter.provider: adapter})
-    try:
-        return await tried.connect(adapter.provider)
-    finally:
-        await tried.aclose()
-
-
 def _cut_off(held: Connection) -> bool:
     return held.diagnosis is not None and held.diagnosis.bucket in _NETWORK

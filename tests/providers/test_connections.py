@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from osaurus_nb import errors
 from osaurus_nb.models import EndpointClass, ModelCard, SourceStatus
-from osaurus_nb.providers.connections import AT_ONCE, DEADLINE, Connections, probe
+from osaurus_nb.providers.connections import AT_ONCE, DEADLINE, Connections
+from osaurus_nb.providers.trial import trial
 from osaurus_nb.testing.virtual_time import VirtualClock, run
 
 
@@ -333,14 +334,14 @@ def test_whoever_watches_sees_each_change() -> None:
     run(scenario)
 
 
-def test_a_probe_keeps_nothing() -> None:
+def test_a_trial_keeps_nothing() -> None:
     """The same question, of a provider that need not be set up; no task stays, no retry comes."""
 
     async def scenario(clock: VirtualClock) -> None:
         good, bad = Provider(), Provider(faults=[fault(errors.CredentialRejected, 401)])
 
-        assert (await probe(good)).models == 1
-        assert (await probe(bad)).state == "error"
+        assert (await trial(good, clock)).models == ("m",)
+        assert (await trial(bad, clock)).state == "error"
         await asyncio.sleep(1000)
         assert len(bad.asked) == 1
 

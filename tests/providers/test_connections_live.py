@@ -16,7 +16,7 @@ from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import ModelNotFound
 from osaurus_nb.messages import user
 from osaurus_nb.models import SourceStatus
-from osaurus_nb.providers.connections import probe
+from osaurus_nb.providers.trial import trial
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.runtime import Runtime
 from tests.providers.listing import ListServer, listing, serving
@@ -154,13 +154,13 @@ async def test_one_provider_asked_by_name_has_no_other_asked(tmp_path: Path) -> 
         assert it.server.asked == ["/v1/chat/completions"]
 
 
-async def test_a_probe_tells_how_a_provider_would_stand(tmp_path: Path) -> None:
+async def test_a_trial_tells_how_a_provider_would_stand(tmp_path: Path) -> None:
     """Before it is kept, or beside the connection that there is."""
     async with lab(tmp_path) as it:
         adapter = it.sources.current()["lab"]
 
-        assert (await probe(adapter)).state == "connected"
+        assert (await trial(adapter)).state == "connected"
         it.server.answers["/v1/models"] = (403, b"")
-        assert (await probe(adapter)).diagnosis is not None
+        assert (await trial(adapter)).diagnosis is not None
         assert it.runtime.disconnect("lab").state == "disconnected"
         assert (await it.runtime.connect("lab")).state == "error"
