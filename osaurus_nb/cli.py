@@ -77,6 +77,7 @@ def _pull(options: argparse.Namespace) -> None:
 def _chat(options: argparse.Namespace) -> None:
     from osaurus_nb.client import Client  # noqa: PLC0415
 
+    _ask_passphrase()
     stream = Client().stream(
         options.prompt,
         model=options.model,
@@ -94,6 +95,7 @@ def _chat(options: argparse.Namespace) -> None:
 def _models(options: argparse.Namespace) -> None:
     from osaurus_nb.client import Client  # noqa: PLC0415
 
+    _ask_passphrase()
     client = Client()
     for card in client.models():
         context = f"{card.context_length:,} tokens" if card.context_length else ""
@@ -101,6 +103,13 @@ def _models(options: argparse.Namespace) -> None:
     for source in client.status():
         if source.error:
             print(f"{source.provider}: {source.error}", file=sys.stderr)
+
+
+def _ask_passphrase() -> None:
+    from osaurus_nb.commands.home import ask_passphrase  # noqa: PLC0415
+    from osaurus_nb.commands.person import Terminal  # noqa: PLC0415
+
+    ask_passphrase(Terminal())
 
 
 def _perform(options: argparse.Namespace) -> None:

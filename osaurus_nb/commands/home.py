@@ -23,6 +23,13 @@ def opened(person: Person) -> Secrets:
     return secrets
 
 
+def ask_passphrase(person: Person) -> None:
+    """Before models are asked: whoever is at a terminal types the passphrase, where that opens the vault."""
+    status = vault().status()
+    if person.offers and status.tier == "passphrase" and status.state == "unopened":
+        opened(person)
+
+
 def keeping(person: Person) -> Secrets:
     """The opened vault, for something to be kept in it. Raises ConfigError where it would end with this command."""
     secrets = opened(person)

@@ -18,7 +18,7 @@ from osaurus_nb.providers import keys, registry
 
 HELP = "set up remote providers, and type their keys"
 #: What can be done, in the order in which it is offered.
-ACTIONS = ("list", "presets", "add", "key", "edit", "remove", "enable", "disable", "order")
+ACTIONS = ("list", "presets", "add", "key", "test", "edit", "remove", "enable", "disable", "order")
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -37,6 +37,7 @@ def configure(parser: ArgumentParser) -> None:
     key = actions.add("key", _key, "type its key, or a secret header, and have it kept in the vault")
     configure_key(key)
     for name, act, text in (
+        ("test", _test, "ask one for its models, now"),
         ("remove", _remove, "forget one, and its stored secrets"),
         ("enable", _enable, "let one be asked again"),
         ("disable", _disable, "keep one, but ask it nothing"),
@@ -153,6 +154,21 @@ def _key(options: Namespace, person: Person) -> Told:
     keys.refuse_given(provider, which)
     home.keeping(person)
     return Told([_kept(provider, person.secret(f"The {which} of '{provider.name}': "), which, person)])
+
+
+def _test(options: Namespace, person: Person) -> Told:
+    from osaurus_nb.client import Client  # noqa: PLC0415 - heavy, and behind every command's --help
+
+    home.ask_passphrase(person)
+    with Client() as client:
+        tested = client.test(registry.find(options.name).slug)
+    if not tested.ok:
+        raise ConfigError(str(tested.diagnosis or f"'{tested.provider}' is {tested.state}."))
+    return Told([f"'{tested.provider}' lists {_models(len(tested.models))}. It took {tested.seconds:.1f} s."])
+
+
+def _models(number: int) -> str:
+    return "1 model" if number == 1 else f"{number} models"
 
 
 def _import(provider: Provider, person: Person) -> Told:

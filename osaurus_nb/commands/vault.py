@@ -23,7 +23,8 @@ _TIERS: dict[Tier, tuple[str, str]] = {
     "file": ("a file in clear beside the vault", "who can read your files"),
 }
 _AGAIN = (
-    "{} is asked for in each process: by `osaurus-nb` commands themselves, in a notebook by `%osaurus vault unlock`."
+    "It is typed once in each process: `osaurus-nb` commands ask for it, a kernel with `%osaurus vault unlock`, and a "
+    "Jupyter server takes it at /osaurus/admin/vault/unlock."
 )
 
 
@@ -75,7 +76,7 @@ def _told(status: SecretsStatus, person: Person) -> Told:
     if status.state == "unopened":
         lines.append(f"{person.spelled('vault unlock')} tries it.")
     if status.tier == "passphrase":
-        lines.append(_AGAIN.format("The passphrase"))
+        lines.append(_AGAIN)
     rows = [("●" if tier == status.tier else "", tier, *about) for tier, about in _TIERS.items()]
     notes = [note for note in (status.badge and f"{status.badge}.", status.next_step) if note]
     return Told(lines, ("", "vault keep", "where the vault's key is", "who can read the secrets"), rows, notes)

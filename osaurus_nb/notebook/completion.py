@@ -18,7 +18,7 @@ _MODEL = re.compile(
 )
 _ACTION = re.compile(r"^\s*%osaurus\s+(?P<command>[a-z]+(?:\s+keys)?)\s+(?P<word>[a-z]*)$")
 _PROVIDER = re.compile(
-    r"^\s*%osaurus\s+(?:key|doctor|providers\s+(?:key|edit|remove|enable|disable))\s+(?P<word>[\w.-]*)$"
+    r"^\s*%osaurus\s+(?:key|doctor|providers\s+(?:key|test|edit|remove|enable|disable))\s+(?P<word>[\w.-]*)$"
 )
 #: What can stand behind a command.
 _ACTIONS: Mapping[str, Sequence[str]] = {

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 import osaurus_nb as osaurus
+from osaurus_nb._portal import portal
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.errors import ConfigError
 from osaurus_nb.secrets import API_KEY, header, numbered, secrets_of
+from osaurus_nb.testing.loopback import LoopbackUpstream
 from tests.commands.conftest import files_with, screen
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -16,6 +20,14 @@ CANARY = "sk-canary-0123456789abcdef"
 def stored(name: str = API_KEY) -> str | None:
     """What an adapter would send."""
     return secrets_of(Paths.from_env()).get(osaurus.providers.find("openai").id, name)
+
+
+@pytest.fixture
+def upstream() -> Iterator[LoopbackUpstream]:
+    served = LoopbackUpstream()
+    portal().run(served.__aenter__())
+    yield served
+    portal().run(served.__aexit__())
 
 
 @pytest.fixture
@@ -75,6 +87,23 @@ def test_nobody_is_asked_for_a_key_that_a_variable_has(vault, run, terminal, ope
     assert "Its key comes from the environment variable OPENAI_API_KEY." in added
     assert "which wins over a stored one" in typed
     assert CANARY not in added + typed
+
+
+def test_what_was_typed_is_what_is_sent(vault, run, upstream):
+    """The key and the secret header arrive at the provider; `test` says that it works, or why not."""
+    run(f"providers add lab --url {upstream.url}")
+    run("providers key lab", CANARY)
+    run("providers key lab --header X-Team", "red")
+
+    said = run("providers test lab")
+    run("providers edit lab --url http://127.0.0.1:9/v1")
+    away = run("providers test lab")
+
+    assert "'lab' lists 1 model." in said.out
+    sent = upstream.requests[-1].headers
+    assert (sent["authorization"], sent["x-team"]) == (f"Bearer {CANARY}", "red")
+    assert away.code == 1
+    assert "127.0.0.1" in away.err
 
 
 def test_a_secret_header_is_kept_like_a_key(vault, run, openai):

@@ -43,6 +43,18 @@ def test_a_passphrase_opens_the_vault_in_each_command(home, run, terminal):
     assert files_with(home, CANARY) == files_with(home, PASSPHRASE) == []
 
 
+def test_models_are_asked_once_the_vault_is_open(home, run, terminal):
+    """Whoever is at a terminal types the passphrase first; a job without one goes on, and the provider says why not."""
+    run("vault keep passphrase", PASSPHRASE, PASSPHRASE)
+    child = terminal("models")
+    child.expect("Passphrase of the vault: ")
+    child.sendline(PASSPHRASE)
+
+    assert PASSPHRASE not in screen(child)
+    assert child.exitstatus == 0
+    assert run("models").code == 0
+
+
 def test_a_wrong_passphrase_is_told(home, run):
     """With an exit code that a script sees; nothing changes."""
     run("vault keep passphrase", PASSPHRASE, PASSPHRASE)
