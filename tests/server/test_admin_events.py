@@ -14,6 +14,7 @@ from osaurus_nb import providers
 from osaurus_nb.client import Client
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.errors import OsaurusError
+from osaurus_nb.providers import connections
 from osaurus_nb.secrets import API_KEY, secrets_of
 from tests.server import admin
 
@@ -80,6 +81,17 @@ def test_a_silence_is_broken_by_comments(desk):
     assert b": ping\n" in lines
 
 
+def test_who_reads_late_still_gets_the_latest(desk):
+    """A reader that slept through many changes and signs of life is told how all stand in the end."""
+    with watching(desk) as answer:
+        desk.served.service.ping_after = 0.001
+        for number in range(10):
+            desk.ask("POST", "/providers", {"name": f"p{number}", "url": "http://127.0.0.1:9/v1", "enabled": False})
+        told = next(rows for rows in states(answer) if "p9" in rows)
+
+    assert len(told) == 11
+
+
 def test_a_revoked_key_is_told_nothing_more(desk):
     """The stream ends when its key opens nothing any more."""
     key, issued = desk.served.service.keys.issue("short", scopes={"admin"}, expires_in=None)
@@ -105,6 +117,7 @@ def test_a_watcher_keeps_no_server_alive(desk):
         threading.Event().wait(0.05)
     assert (during, counted) == (1, None)
     assert not desk.served.service.watching
+    assert "Traceback" not in desk.served.logs.getvalue()
 
 
 def test_a_stopping_server_ends_the_stream(home, serve):
@@ -158,8 +171,9 @@ def test_an_unknown_one_is_an_error(mode):
         providers.test("nobody")
 
 
-def test_changes_are_watched(mode):
+def test_changes_are_watched(mode, monkeypatch):
     """First how each stands, then what changes: one that is added, one that is removed."""
+    monkeypatch.setattr(connections, "_TICK", 0.1)  # how often the file is looked at, in seconds
     with admin.upstream(secure=False) as free, closing(providers.watch()) as changes:
         first = next(changes)
         providers.add("free", url=free.url)

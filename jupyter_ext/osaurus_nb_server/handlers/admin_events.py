@@ -15,6 +15,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.iostream import StreamClosedError
 
 from osaurus_nb_server.handlers.admin import AdminHandler
+from osaurus_nb_server.service import Service
 
 _PING = b": ping\n\n"
 
@@ -22,6 +23,10 @@ _PING = b": ping\n\n"
 class EventsHandler(AdminHandler):
     _task: asyncio.Task[object] | None = None
     _over = False
+
+    def initialize(self, service: Service) -> None:  # type: ignore[override]  # as in the base
+        super().initialize(service)
+        self._turn = asyncio.Lock()
 
     @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
     async def get(self) -> None:
@@ -64,8 +69,13 @@ class EventsHandler(AdminHandler):
                 await self._tell(now)
 
     async def _tell(self, states: Mapping[str, Any]) -> None:
-        self.write(b"event: providers\ndata: " + json.dumps(states).encode() + b"\n\n")
-        await self.flush()
+        await self._send(b"event: providers\ndata: " + json.dumps(states).encode() + b"\n\n")
+
+    async def _send(self, data: bytes) -> None:
+        """One after the other: of two writes at once tornado forgets who waits for the first."""
+        async with self._turn:
+            self.write(data)
+            await self.flush()
 
     async def _pulse(self) -> None:
         """A sign of life in every silence, and the look whether the key still opens this."""
@@ -74,9 +84,8 @@ class EventsHandler(AdminHandler):
             if self.key is not None and not self._still_open():
                 self.abandon()
             elif self._headers_written and not self._finished:
-                self.write(_PING)
                 with suppress(StreamClosedError):
-                    await self.flush()
+                    await self._send(_PING)
 
     def _still_open(self) -> bool:
         return any(key == self.key for key in self.service.keys.list())
