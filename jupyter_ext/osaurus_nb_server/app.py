@@ -78,7 +78,12 @@ class OsaurusServer(ExtensionApp):
     def _hide_keys(self, keys: HiddenKeys) -> None:
         """Again and again: a provider may be set up any time, by any process."""
         self._look = asyncio.get_running_loop().call_later(_LOOK_APART, self._hide_keys, keys)
-        keys.look()
+        changed = dict(keys.look())
+        manager = self.serverapp.kernel_manager if self.serverapp is not None and changed else None
+        update = getattr(manager, "update_env", None)  # managers of remote kernels have none
+        if manager is not None and update is not None:
+            for id in manager.list_kernel_ids():  # else a session's kernel starts again with what it had at first
+                update(kernel_id=id, env=changed)
 
     def _connect_kernels(self, url: str) -> None:
         """Again at half a key's life, so that no kernel ever starts with one that is about to expire."""

@@ -6,7 +6,7 @@ Code that runs as the same user can read much else, on Linux the environment wit
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from osaurus_nb.config.environment import Environment
 from osaurus_nb.config.providers import Provider, ProviderFile
@@ -24,15 +24,18 @@ class HiddenKeys:
         self._stamp: tuple[int, ...] | None = None
         self._names = _OURS
 
-    def look(self) -> None:
-        """Hide what holds a secret of a provider that is set up now, and show again what no longer does."""
+    def look(self) -> Mapping[str, str]:
+        """Hide what holds a secret of a provider that is set up now, and show again what no longer does.
+
+        What that changes for who inherited the environment before: hidden variables are empty.
+        """
         stamp = self._file.stamp()
         if stamp != self._stamp:
             self._stamp = stamp
             contents = self._file.read()
             found = _OURS | _variables(contents.providers)
             self._names = found | self._names if contents.problems else found  # one that cannot be read is still one
-        self._env.withhold(_twins(self._names).fullmatch)
+        return self._env.withhold(_twins(self._names).fullmatch)
 
     def restore(self) -> None:
         """The environment as it was."""

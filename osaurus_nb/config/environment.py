@@ -27,14 +27,20 @@ class Environment(Mapping[str, str]):
     def __len__(self) -> int:
         return len({**self._withheld, **self._env})
 
-    def withhold(self, secret: Callable[[str], object]) -> None:
-        """Keep exactly the variables whose name is `secret` from whatever is started from now on."""
-        for name in filter(secret, [*self._env]):
+    def withhold(self, secret: Callable[[str], object]) -> Mapping[str, str]:
+        """Keep exactly the variables whose name is `secret` from whatever is started from now on.
+
+        What that changes in `env`; a variable that is gone is empty.
+        """
+        changed = {}
+        for name in [*filter(secret, self._env)]:
             self._withheld[name] = self._env[name]
             del self._env[name]
+            changed[name] = ""
         for name in [name for name in self._withheld if not secret(name)]:
-            self._env.setdefault(name, self._withheld[name])
+            changed[name] = self._env.setdefault(name, self._withheld[name])
             del self._withheld[name]
+        return changed
 
     def give_back(self) -> None:
         """As it was, but for what was set meanwhile."""

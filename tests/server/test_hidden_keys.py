@@ -198,6 +198,27 @@ def test_a_provider_that_is_set_up_later_is_followed(serve, home, upstream, monk
     assert said == "Hello from the loopback upstream."
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_kernel_that_is_restarted_has_none(serve, home, upstream, monkeypatch) -> None:
+    """Not even one whose session remembers what it was started with; other variables it keeps."""
+    monkeypatch.setenv("LATER_KEY", GOOD)
+    notebook = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "python3"}}
+
+    with serve() as server:
+        id = server.ask("POST", "//api/sessions", json_body=notebook, key=server.token).json["kernel"]["id"]
+        process = server.app.kernel_manager.get_kernel(id).provisioner
+        first = Path(f"/proc/{process.pid}/environ").read_bytes()
+        ProviderFile(Paths(home)).add("later", upstream.url, key_env="LATER_KEY")
+        assert waited_for(lambda: "LATER_KEY" not in os.environ)
+        server.ask("POST", f"//api/kernels/{id}/restart", json_body={}, key=server.token)
+        again = Path(f"/proc/{process.pid}/environ").read_bytes()
+        server.ask("DELETE", f"//api/kernels/{id}", key=server.token)
+
+    assert canaries(first) == [GOOD]
+    assert canaries(again) == []
+    assert b"LAB_KEYRING=not a secret" in again
+
+
 @pytest.mark.parametrize("setting", ["hide_keys", "kernel_access"])
 def test_an_owner_may_let_kernels_see_them(serve, home, setting) -> None:
     """When told to; and kernels that do their own work need them."""
@@ -231,7 +252,7 @@ def test_what_is_withheld_is_still_here() -> None:
     env = {"KEY": "old", "PATH": "/bin"}
     whole = Environment(env)
 
-    whole.withhold(lambda name: name == "KEY")
+    changed = whole.withhold(lambda name: name == "KEY")
     kept = (dict(env), whole["KEY"], dict(whole), len(whole))
     env["KEY"] = "new"
     anew = whole["KEY"]
@@ -241,6 +262,7 @@ def test_what_is_withheld_is_still_here() -> None:
     whole.give_back()
 
     assert kept == ({"PATH": "/bin"}, "old", {"KEY": "old", "PATH": "/bin"}, 2)
+    assert changed == {"KEY": ""}
     assert anew == "new"
     assert again == ({"PATH": "/bin"}, "new")
     assert env == {"KEY": "theirs", "PATH": "/bin"}
