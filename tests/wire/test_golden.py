@@ -157,10 +157,20 @@ def normal(name: str, body: dict[str, Any]) -> dict[str, Any]:
     """A request as we write it: everything that may differ from what the caller wrote.
 
     Chat Completions: the limit goes by its older name, which all servers know, unless the model is a reasoner.
+    Responses: what the assistant said and called goes back without ids and status of items, as nothing is stored.
     """
-    if name != "openai_chat":
-        return body
-    return {{"max_completion_tokens": "max_tokens"}.get(key, key): value for key, value in body.items()}
+    if name == "openai_chat":
+        return {{"max_completion_tokens": "max_tokens"}.get(key, key): value for key, value in body.items()}
+    if name == "openai_responses":
+        return body | {"input": [_unstored(item) for item in body["input"]]}
+    return body
+
+
+def _unstored(item: dict[str, Any]) -> dict[str, Any]:
+    """Thoughts and compactions keep their ids: they belong to what is encrypted in them."""
+    if item["type"] not in ("message", "function_call"):
+        return item
+    return {key: value for key, value in item.items() if key not in ("id", "status")}
 
 
 def heard(dialect: Dialect, *pieces: bytes) -> list[ev.Event]:
