@@ -50,8 +50,9 @@ class Terminal:
     leaves = True
 
     def __init__(self, env: Mapping[str, str] = os.environ) -> None:
-        # A kernel's children have this from the kernel: `!osaurus-nb …` in a cell is no terminal.
-        self._in_a_cell = "JPY_PARENT_PID" in env
+        # Children of a kernel have one of these from it, whoever started it: `!osaurus-nb …` in a cell is no terminal.
+        inline = env.get("MPLBACKEND", "").startswith("module://matplotlib_inline")
+        self._in_a_cell = inline or "JPY_PARENT_PID" in env
 
     @property
     def offers(self) -> bool:

@@ -17,7 +17,15 @@ from keyring.backends.fail import Keyring as NoKeychain
 from osaurus_nb.cli import main
 
 VAULT_KEY = "5a" * 32
-_OURS = ("OSAURUS_VAULT_KEY", "OSAURUS_URL", "OSAURUS_KEY", "OSAURUS_ROUTER", "OSAURUS_ROUTER_URL", "JPY_PARENT_PID")
+_OURS = (
+    "OSAURUS_VAULT_KEY",
+    "OSAURUS_URL",
+    "OSAURUS_KEY",
+    "OSAURUS_ROUTER",
+    "OSAURUS_ROUTER_URL",
+    "JPY_PARENT_PID",
+    "MPLBACKEND",
+)
 _VENDORS = ("OPENAI_API_KEY", "XAI_API_KEY", "LAB_KEY")
 
 

@@ -88,7 +88,7 @@ def test_words_are_shown_to_nothing_but_a_terminal(vault, run, terminal):
     child.expect("Type 'show'")
     child.sendline("maybe")
     unsaid = screen(child)
-    celled = screen(terminal("identity words", JPY_PARENT_PID="1"))
+    celled = screen(terminal("identity words", MPLBACKEND="module://matplotlib_inline.backend_inline"))
 
     assert piped.code == 1
     assert "on a terminal alone" in piped.err
