@@ -42,7 +42,7 @@ _VENDORS = (
     "api.cohere.com",
     "api.voyageai.com",
 )
-_EMBEDS = re.compile(r"(?:^|[-_/.:])(?:embed|embedding|embeddings|bge|gte|e5)(?:$|[-_/.:])|embed", re.IGNORECASE)
+_EMBEDS = re.compile(r"embed|(?:^|[-_/.:])(?:bge|gte|e5)(?:$|[-_/.:])", re.IGNORECASE)
 _NO_CHAT = re.compile(
     r"rerank|moderation|whisper|transcribe|(?:^|[-_/])(?:tts|dall-e|imagen|veo|sora|gpt-image|flux)(?:$|[-_/.:\d])",
     re.IGNORECASE,

@@ -27,6 +27,8 @@ JITTER = 0.5
 class Connection:
     """`cards` is the list while it is connected; `known` the last one, for names, through transient faults too.
 
+    Until `spared_until` it wants to be left alone, as it said: then only its user has it asked.
+
     `mark` stands for the credential of the last fetch: with another one, an error is worth a new try.
     """
 
@@ -41,6 +43,7 @@ class Connection:
     failures: int = 0
     asked_at: float | None = None
     retry_at: float | None = None
+    spared_until: float = 0.0
     mark: int | None = None
 
     @property
@@ -91,7 +94,7 @@ def look(held: Connection, now: float, mark: int | None = None, *, apart: float 
     """Somebody looks at the list: a connected or a passing one is asked again, unless it just was."""
     if not held.enabled or held.fetching or held.asked_at is None:
         return held
-    rested = now - held.asked_at >= apart
+    rested = now - held.asked_at >= apart and now >= held.spared_until
     if (held.cards is not None or held.transient) and rested:
         return _fetch(held, now, mark)
     return _fetch(held, now, mark) if held.diagnosis is not None and mark != held.mark else held
@@ -104,7 +107,7 @@ def due(held: Connection, now: float, mark: int | None = None) -> Connection:
 
 def wake(held: Connection, now: float, mark: int | None = None) -> Connection:
     """The network or the machine is back: what failed in passing is retried at once, the waits begin anew."""
-    if not held.transient or held.fetching:
+    if not held.transient or held.fetching or now < held.spared_until:
         return held
     return _fetch(replace(held, failures=0), now, mark)
 
@@ -126,8 +129,9 @@ def failed(
     told = replace(held, fetching=False, cards=None, diagnosis=diagnosis, retry_at=None)
     if not told.transient:
         return replace(told, known=(), failures=0)
-    wait = max(pause(held.failures, chance), retry_after or 0.0)
-    return replace(told, failures=held.failures + 1, retry_at=now + wait)
+    spared = now + (retry_after or 0.0)
+    again = max(now + pause(held.failures, chance), spared)
+    return replace(told, failures=held.failures + 1, retry_at=again, spared_until=spared)
 
 
 def pause(failures: int, chance: float) -> float:

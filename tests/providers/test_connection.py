@@ -93,10 +93,15 @@ def test_a_quiet_retry_stays_red() -> None:
 
 
 def test_a_wish_to_wait_is_honoured() -> None:
-    """`Retry-After` is never undercut."""
+    """`Retry-After` is undercut by no look and no wake; the user himself may."""
     asking = c.connect(Connection(), 0.0)
 
-    assert c.failed(asking, 0, PASSING, 100.0, chance=1.0, retry_after=45.0).retry_at == 145.0
+    spared = c.failed(asking, 0, PASSING, 100.0, chance=1.0, retry_after=45.0)
+
+    assert spared.retry_at == 145.0
+    assert c.look(spared, 140.0) == c.wake(spared, 140.0) == spared
+    assert c.look(spared, 145.0).fetching
+    assert c.connect(spared, 101.0).fetching
 
 
 def test_faults_that_last_are_left_alone() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from osaurus_nb.catalog.capabilities import talks
 from osaurus_nb.models import LOCAL, EndpointClass, ModelCard, SourceStatus
 
 _WHERE: dict[EndpointClass, str] = {
@@ -20,11 +21,11 @@ _WHERE: dict[EndpointClass, str] = {
 def groups(cards: Sequence[ModelCard], status: Sequence[SourceStatus]) -> list[dict[str, Any]]:
     """Models by provider, the local ones first; a provider that lists none is there with the reason.
 
-    What is known to make vectors cannot chat and is left out.
+    What makes vectors, ranks, draws or listens cannot chat and is left out.
     """
     by_provider: dict[str, list[ModelCard]] = {row.provider: [] for row in status}
     for card in cards:
-        if not card.capabilities.embeddings:
+        if talks(card):
             by_provider.setdefault(card.provider, []).append(card)
     errors = {row.provider: row.error for row in status if row.error}
     order = sorted(by_provider, key=lambda slug: (slug != LOCAL, slug in errors, slug))
