@@ -59,7 +59,9 @@ def _issue(options: Namespace, person: Person) -> Told:
         _know(identity, options.agent)
     token, key = identity.issue(label=options.label, agent=options.agent, expires=options.expires)
     person.show(token)
-    opens = "this endpoint" if options.agent is None else f"agent {options.agent} alone"
+    opens = (
+        "this endpoint, and may spend your Router credit," if options.agent is None else f"agent {options.agent} alone"
+    )
     until = "until it is revoked" if key.expires_at is None else f"until {_times(key)[1]}"
     revoke = person.spelled(f"identity keys revoke {key.nonce[:_ID]}")
     return Told(notes=[f"It is shown this once. It opens {opens} {until}; {revoke} ends that."])

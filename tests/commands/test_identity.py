@@ -175,6 +175,7 @@ def test_an_access_key_is_printed_once_and_alone(vault, run):
     token = said.out.strip()
     assert book().check(token).label == "lab"
     assert "shown this once" in said.err
+    assert "may spend your Router credit" in said.err
     assert token not in listed.out
     assert files_with(vault, token.rpartition(".")[2]) == []
 
