@@ -24,7 +24,7 @@ from osaurus_nb.errors import (
 from osaurus_nb.messages import Message, Part, Reasoning, Text
 from osaurus_nb.models import Capabilities, ModelCard, Usage
 from osaurus_nb.providers.faults import status_error
-from osaurus_nb.wire import _errors, openai_completions
+from osaurus_nb.wire import _errors
 
 GOLDEN = Path(__file__).parent / "golden"
 CARD = ModelCard("m", "lab")
@@ -300,6 +300,25 @@ def test_a_stream_may_be_cut_anywhere(dialect: Dialect) -> None:
 
 
 @EACH
+def test_a_relayed_stream_says_the_same(dialect: Dialect) -> None:
+    """For a caller of the same dialect: the question goes as it came, and however the answer is cut, its bytes do."""
+    body, stream = content(dialect.name, "request.json"), content(dialect.name, dialect.stream)
+    model = dialect.told.get("model")
+    head, sent = dialect.codec.read_head(body, **({"model": model, "stream": True} if model else {}))
+    words = ask.Sent(dialect.name, sent, lambda: asked(dialect))
+    whole = ev.fold(heard(dialect, stream))
+
+    for at in cuts(stream):
+        carried = dialect.codec.relay(words, head, ModelCard(head.model, "lab"))
+        events = [event for piece in (stream[:at], stream[at:]) for event in carried.decoder.feed(piece)]
+        events += carried.decoder.close()
+        relayed = b"".join(event.data for event in events if isinstance(event, ev.Relayed))
+        assert ev.fold(heard(dialect, relayed)) == whole, at
+        assert (ev.fold(events).usage, ev.fold(events).finish_reason) == (whole.usage, whole.finish_reason)
+    assert carried.encoded.body == json.loads(body)
+
+
+@EACH
 def test_a_stream_that_breaks_off_is_no_answer(dialect: Dialect) -> None:
     """Before the vendor's sign of the end every cut is an error, and none makes a call that was never whole."""
     stream = content(dialect.name, dialect.stream)
@@ -347,58 +366,3 @@ def test_a_list_is_read_as_cards(dialect: Dialect) -> None:
     cards = dialect.codec.decode_models(json.loads(content(dialect.name, "models.json")), "lab")
 
     assert list(cards) == dialect.cards
-
-
-COMPLETION: list[ev.Event] = [
-    ev.Started("lab", "fern-base-1"),
-    ev.TextDelta(" mist it", logprobs=(ev.TokenLogprob(" mist it", -0.5, ((" wait", -2.0),)),)),
-    ev.TextDelta(" — weekly.", logprobs=(ev.TokenLogprob(" — weekly.", -0.75, ((" — weekly.", -0.75),)),)),
-    ev.PartEnded(),
-    ev.UsageReported(Usage(8, 5, cache_read_input_tokens=4, reasoning_output_tokens=2)),
-    ev.Finished("stop"),
-]
-
-
-def test_a_completion_request_is_read() -> None:
-    """The older API is served, not called: each of its knobs has its place."""
-    request = openai_completions.decode_request(content("openai_completions", "request.json"))
-
-    assert (request.model, request.messages[0].text) == ("fern-base-1", "To water a fern in winter,")
-    assert request.sampling == ask.Sampling(
-        max_output_tokens=48,
-        temperature=0.7,
-        top_p=0.8,
-        stop=("\n\n", "END"),
-        seed=3,
-        presence_penalty=0.5,
-        frequency_penalty=0.25,
-        logit_bias={"50256": -100},
-        logprobs=True,
-        top_logprobs=1,
-        n=2,
-    )
-    assert (request.delivery, request.extra, request.warnings) == (ask.Delivery(True, True), {"user": "mara"}, ())
-
-
-def test_a_completion_is_written_as_the_vendor_writes_it() -> None:
-    """In one piece and as a stream it is the file, but for our key `osaurus` and the chunk that tells who writes."""
-    body = json.loads(content("openai_completions", "answer.json"))
-    request = openai_completions.decode_request(content("openai_completions", "request.json"))
-    made = {"id": body["id"].removeprefix("cmpl-"), "created": body["created"]}
-    encoder = openai_completions.event_encoder(request, **made)
-
-    stream = b"".join(map(encoder.encode, COMPLETION)) + encoder.close()
-
-    assert _bare(openai_completions.event_encoder(request, **made).body(ev.fold(COMPLETION))) == body
-    assert _chunks(stream)[1:] == _chunks(content("openai_completions", "stream.sse"))
-    assert _chunks(stream)[0]["choices"] == [{"index": 0, "text": "", "logprobs": None, "finish_reason": None}]
-
-
-def _chunks(stream: bytes) -> list[dict[str, Any]]:
-    frames = [frame.removeprefix(b"data: ") for frame in stream.strip().split(b"\n\n")]
-    assert frames.pop() == b"[DONE]"
-    return [_bare(json.loads(frame)) for frame in frames]
-
-
-def _bare(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in body.items() if key != "osaurus"}
