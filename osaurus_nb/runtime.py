@@ -14,7 +14,7 @@ from osaurus_nb.catalog import names
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import ConfigError, ModelNotFound, OsaurusError, Unsupported
-from osaurus_nb.events import Event, Failed
+from osaurus_nb.events import Event, Failed, Finished
 from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, Tested, TokenCount
 from osaurus_nb.ports import (
     PLAIN,
@@ -157,7 +157,7 @@ class Runtime:
             yield warning
         async with aclosing(engine.run(plan, request, step, timeouts=self._timeouts)) as stream:
             async for said in stream:
-                event = Failed(advised(said.error, self._known())) if isinstance(said, Failed) else said
+                event = self._last(said, plan) if isinstance(said, (Failed, Finished)) else said
                 self._tell(step, event)
                 yield event
 
@@ -266,6 +266,13 @@ class Runtime:
             self._here = ()
             return [SourceStatus(LOCAL, 0, str(error), state="error")]
         return [SourceStatus(LOCAL, len(self._here))]
+
+    def _last(self, event: Failed | Finished, plan: Plan) -> Event:
+        if isinstance(event, Failed):
+            return Failed(advised(event.error, self._known()))
+        if len(plan.candidates) == 1:  # of several it is not known here who answered
+            self._connections.answered(plan.candidates[0].card.provider)
+        return event
 
     def _known(self) -> Iterable[ModelCard]:
         """All models that were listed so far."""

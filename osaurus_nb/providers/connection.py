@@ -21,6 +21,19 @@ LOOK_APART = 10.0
 FIRST_RETRY, LAST_RETRY = 1.0, 60.0
 #: The share of a wait that chance may take off, so that many who were cut off together do not return together.
 JITTER = 0.5
+#: Faults that are over once a question was answered; a list that is missing or odd is so all the same.
+_ENDS = frozenset(
+    {
+        "missing-credential",
+        "oauth-token-missing",
+        "auth-rejected",
+        "endpoint-unreachable",
+        "tls-failure",
+        "timeout",
+        "proxy-connect-failed",
+        "request-rejected",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +123,14 @@ def wake(held: Connection, now: float, mark: int | None = None) -> Connection:
     if not held.transient or held.fetching or now < held.spared_until:
         return held
     return _fetch(replace(held, failures=0), now, mark)
+
+
+def answered(held: Connection, now: float, mark: int | None = None) -> Connection:
+    """It answered a question: what kept its list away is over, also where that was a key that it rejected."""
+    told = held.diagnosis is not None and held.diagnosis.bucket in _ENDS
+    if not told or held.fetching or (held.asked_at is not None and now - held.asked_at < LOOK_APART):
+        return held
+    return _fetch(held, now, mark)
 
 
 def fetched(held: Connection, epoch: int, cards: Sequence[ModelCard]) -> Connection:

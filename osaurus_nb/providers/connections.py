@@ -119,6 +119,12 @@ class Connections:
         self._put(slug, rules.disconnect(self._connection(slug)))
         return self._told[slug]
 
+    def answered(self, slug: str) -> None:
+        """It just answered a question: an error that cannot be true any more is looked into."""
+        held = self._held.get(slug)
+        if held is not None and held.diagnosis is not None:
+            self._put(slug, rules.answered(held, self._now, self._mark(slug)))
+
     def wake(self) -> None:
         """The network or the machine is back: retry what failed in passing, at once."""
         self._each(rules.wake)

@@ -148,6 +148,17 @@ def test_no_wait_is_ever_too_short_or_too_long(failures: int, chance: float) -> 
     assert 0.5 <= c.pause(failures, chance) <= 60
 
 
+def test_who_answers_is_looked_at_again() -> None:
+    """An answered question ends a fault of the key or the network, not one of the list; ten seconds apart."""
+    missing = Diagnosis("models-endpoint-unavailable", "blocked", "404", "")
+
+    assert c.answered(broken(LASTING), 10.0).fetching
+    assert c.answered(broken(PASSING), 10.0).state == "error"
+    assert c.answered(broken(LASTING), 9.0) == broken(LASTING)
+    assert c.answered(broken(missing), 10.0) == broken(missing)
+    assert c.answered(connected(), 10.0) == connected()
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Whatever happens, in whatever order."""
 
@@ -167,7 +178,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.now += seconds
         self.put(c.due(self.held, self.now))
 
-    @rule(kind=st.sampled_from([c.connect, c.launch, c.look, c.wake]), mark=st.integers(0, 1))
+    @rule(kind=st.sampled_from([c.connect, c.launch, c.look, c.wake, c.answered]), mark=st.integers(0, 1))
     def wants(self, kind, mark: int) -> None:
         self.put(kind(self.held, self.now, mark))
 

@@ -195,6 +195,23 @@ def test_a_rejected_key_is_not_tried_again() -> None:
     run(scenario)
 
 
+def test_an_answer_shows_that_a_key_is_good_again() -> None:
+    """The vendor made peace with it: the next answered question turns the badge green."""
+
+    async def scenario(clock: VirtualClock) -> None:
+        provider = Provider(faults=[fault(errors.CredentialRejected, 401)])
+        async with following(clock, provider) as connections:
+            connections.launch()
+            await asyncio.sleep(60)
+            connections.answered("lab")
+            connections.answered("unknown")
+            await asyncio.sleep(1)
+
+            assert only(connections).state == "connected"
+
+    run(scenario)
+
+
 def test_what_a_provider_asks_to_wait_is_waited() -> None:
     """`Retry-After` counts where it is longer than our own wait."""
 

@@ -16,12 +16,14 @@ from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import ModelNotFound
 from osaurus_nb.messages import user
 from osaurus_nb.models import SourceStatus
+from osaurus_nb.providers import connection
 from osaurus_nb.providers.trial import trial
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.runtime import Runtime
 from tests.providers.listing import ListServer, listing, serving
 
 pytestmark = pytest.mark.anyio
+ANSWER = b'data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 CANARY = "sk-canary-0123456789abcdef"
 
 
@@ -152,6 +154,21 @@ async def test_one_provider_asked_by_name_has_no_other_asked(tmp_path: Path) -> 
         _ = [event async for event in it.runtime.stream(ask("lab/one"))]
 
         assert it.server.asked == ["/v1/chat/completions"]
+
+
+async def test_an_answer_turns_red_to_green(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks and is answered need not ask for the state twice."""
+    monkeypatch.setattr(connection, "LOOK_APART", 0.0)
+    async with lab(tmp_path, key_env="LAB_KEY") as it:
+        it.env["LAB_KEY"] = "k"
+        it.server.answers["/v1/models"] = (401, {})
+        assert (await it.status()).state == "error"
+        it.server.answers["/v1/models"] = (200, listing("one"))
+        it.server.answers["/v1/chat/completions"] = (200, ANSWER)
+        _ = [event async for event in it.runtime.stream(ask("lab/one"))]
+        await asyncio.sleep(0.2)
+
+        assert (await it.status()).state == "connected"
 
 
 async def test_a_trial_tells_how_a_provider_would_stand(tmp_path: Path) -> None:
