@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
@@ -138,14 +139,13 @@ def test_a_stopping_server_ends_the_stream(home, serve):
 
 
 @pytest.fixture(params=["embedded", "connected"])
-def mode(request, home, monkeypatch):
+def mode(request, home):
     """By this process, or by a server as in a kernel."""
     if request.param == "embedded":
         yield request.param
         return
     with admin.desk(request.getfixturevalue("serve"), home) as desk:
-        monkeypatch.setenv("OSAURUS_URL", desk.served.url)
-        monkeypatch.setenv("OSAURUS_KEY", desk.key)
+        assert os.environ["OSAURUS_URL"] == desk.served.url  # it is what kernels inherit
         yield request.param
 
 
