@@ -113,6 +113,11 @@ class Notebook:
         return f"`%osaurus {command}`"
 
     def secret(self, prompt: str) -> str:
+        if self.leaves:
+            raise ConfigError(
+                "The server keeps the secrets here, and what is typed in a cell passes through its kernel. Type it in "
+                "a terminal of the server's machine: `osaurus-nb providers key NAME` or `osaurus-nb vault unlock`."
+            )
         return asking.ask(prompt)
 
     def agrees(self, question: str, word: str) -> bool:
