@@ -14,14 +14,13 @@ from osaurus_nb.identity.book import AccessKeys
 from osaurus_nb.identity.current import Current
 from osaurus_nb.identity.signer import Signer
 from osaurus_nb.local.adapter import LocalAdapter
-from osaurus_nb.models import LOCAL
+from osaurus_nb.models import LOCAL, ROUTER
 from osaurus_nb.ports import Adapter
 from osaurus_nb.providers.gateway import Gateway
 from osaurus_nb.providers.http import HttpDoor
 from osaurus_nb.providers.key_pool import Key
 from osaurus_nb.providers.remote import RemoteAdapter
 from osaurus_nb.providers.router import RouterSettings, router_source
-from osaurus_nb.providers.router_calls import ROUTER
 from osaurus_nb.runtime import Backend, Runtime
 from osaurus_nb.secrets import API_KEY, Secrets, header, numbered, secrets_of
 

@@ -12,6 +12,13 @@ LOCAL_CLASSES: frozenset[EndpointClass] = frozenset({"process", "loopback", "lan
 
 #: The slug of the engine on this machine; its models are named bare.
 LOCAL = "local"
+#: The slug of the hosted Router, which is there while there is an identity.
+ROUTER = "osaurus"
+
+
+def rank(slug: str) -> tuple[int, str]:
+    """Where a provider stands in a list: this machine first, then the Router, then the user's own by name."""
+    return ((LOCAL, ROUTER).index(slug) if slug in (LOCAL, ROUTER) else 2, slug)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import ConfigError, ModelNotFound, OsaurusError, Unsupported
 from osaurus_nb.events import Event, Failed, Finished
-from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, Tested, TokenCount
+from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, Tested, TokenCount, rank
 from osaurus_nb.ports import (
     PLAIN,
     Adapter,
@@ -132,7 +132,7 @@ class Runtime:
         """Every model that can be named now, local ones first. A provider that fails is left out."""
         await self._look(LOOK_APART if refresh else LIST_TTL)
         listed = self._connections.listed()
-        return [*self._here, *(card for slug in sorted(listed) for card in listed[slug])]
+        return [*self._here, *(card for slug in sorted(listed, key=rank) for card in listed[slug])]
 
     async def status(self) -> Sequence[SourceStatus]:
         """How each source does, asked again unless it just was."""

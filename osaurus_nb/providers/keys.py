@@ -65,6 +65,17 @@ def refuse_given(provider: Provider, which: Which = KEY) -> None:
         raise ConfigError(f"The {which} of '{provider.name}' comes from the {found}, which wins over a stored one.")
 
 
+def refuse_moving(before: Provider, after: Provider) -> None:
+    """A stored secret goes only where it was given for. Raises ConfigError where it would go to another host."""
+    places = [(each.protocol, each.host, each.port) for each in (before, after)]
+    if places[0] != places[1] and _secrets().names(before.id):
+        raise ConfigError(
+            f"The stored key of '{before.name}' was given for {before.host} and is sent nowhere else. Remove it first "
+            f"(`osaurus-nb providers key {before.slug} --remove`), move the provider, then type the key again.",
+            param="url",
+        )
+
+
 def keep(provider: Provider, value: str, which: Which = KEY, *, lasting: bool = False) -> SecretsStatus:
     """Keep it, and have it sent from now on. With `lasting` it is refused where it would end with this process.
 

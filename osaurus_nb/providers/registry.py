@@ -43,8 +43,8 @@ def add(name: str, /, *, preset: str | None = None, keep_key: Keeper | None = No
 
 
 def edit(name: str, /, **said: Unpack[Changes]) -> Provider:
-    """Change what is said and leave the rest. Raises ConfigError."""
-    return _file().edit(name, **said)
+    """Change what is said and leave the rest. Raises ConfigError, also where a stored key would go to another host."""
+    return _file().edit(name, keys.refuse_moving, **said)
 
 
 def remove(name: str, /, *, forget_secrets: Keeper = keys.forget_all) -> Provider:

@@ -16,12 +16,12 @@ from osaurus_nb.config.settings import ROUTER_URL
 from osaurus_nb.errors import NoIdentity, OsaurusError
 from osaurus_nb.events import Event
 from osaurus_nb.identity.signer import Signer
-from osaurus_nb.models import ModelCard
+from osaurus_nb.models import ROUTER, ModelCard
 from osaurus_nb.ports import Attempt, Clock, SystemClock
 from osaurus_nb.providers.exchange import exchange
 from osaurus_nb.providers.http import HttpDoor
 from osaurus_nb.providers.router_account import RouterAccount
-from osaurus_nb.providers.router_calls import ROUTER, SignedCalls
+from osaurus_nb.providers.router_calls import SignedCalls
 from osaurus_nb.providers.router_gate import refuse_spending
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.wire import osaurus_router

@@ -7,8 +7,9 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 from osaurus_nb.errors import BelowMinimumTopUp, CredentialRejected, ProviderError
+from osaurus_nb.models import ROUTER
 from osaurus_nb.ports import Clock
-from osaurus_nb.providers.router_calls import ROUTER, SignedCalls
+from osaurus_nb.providers.router_calls import SignedCalls
 from osaurus_nb.wire import osaurus_router as wire
 from osaurus_nb.wire.osaurus_router import faults
 

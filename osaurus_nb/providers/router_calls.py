@@ -13,14 +13,12 @@ import httpx2
 from osaurus_nb.errors import BadAnswer, OsaurusError, SignatureRejected, TooSlow
 from osaurus_nb.identity import requests
 from osaurus_nb.identity.signer import Signer
-from osaurus_nb.models import ModelCard
+from osaurus_nb.models import ROUTER, ModelCard
 from osaurus_nb.ports import Clock
 from osaurus_nb.providers.exchange import Refusal, fetch
 from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor, retry_after
 from osaurus_nb.wire.osaurus_router import fault
 
-#: Its slug, which is no other provider's.
-ROUTER = "osaurus"
 #: Seconds: one answer in one piece, and that with all its waits.
 REQUEST_TIMEOUT, TOTAL_TIMEOUT = 30.0, 120.0
 #: Clocks that differ by less than this many seconds are not worth a word.

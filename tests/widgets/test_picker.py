@@ -28,6 +28,15 @@ def test_what_only_makes_vectors_is_not_offered_for_a_chat():
     assert [model["name"] for model in group["models"]] == ["tiny"]
 
 
+def test_the_router_stands_behind_this_machine():
+    """It is nobody's own provider: it is there by itself, and stands before those that were set up."""
+    cards = [ModelCard("gpt", "acme"), ModelCard("venice/b", "osaurus"), ModelCard("tiny", "local", endpoint="process")]
+
+    found = groups(cards, [])
+
+    assert [group["label"] for group in found] == ["On this machine", "Osaurus Router", "acme"]
+
+
 def test_a_provider_without_models_says_why():
     """An unavailable provider is not left out: its reason is what helps."""
     status = [SourceStatus("anthropic", 0, error="No key for 'anthropic'."), SourceStatus("local", 0)]

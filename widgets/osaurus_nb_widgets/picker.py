@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from osaurus_nb.catalog.capabilities import talks
-from osaurus_nb.models import LOCAL, EndpointClass, ModelCard, SourceStatus
+from osaurus_nb.models import LOCAL, ROUTER, EndpointClass, ModelCard, SourceStatus, rank
 
 _WHERE: dict[EndpointClass, str] = {
     "process": "this machine",
@@ -16,6 +16,9 @@ _WHERE: dict[EndpointClass, str] = {
     "decentralized": "peer network",
     "cloud": "cloud",
 }
+
+
+_LABELS = {LOCAL: "On this machine", ROUTER: "Osaurus Router"}
 
 
 def groups(cards: Sequence[ModelCard], status: Sequence[SourceStatus]) -> list[dict[str, Any]]:
@@ -28,7 +31,7 @@ def groups(cards: Sequence[ModelCard], status: Sequence[SourceStatus]) -> list[d
         if talks(card):
             by_provider.setdefault(card.provider, []).append(card)
     errors = {row.provider: row.error for row in status if row.error}
-    order = sorted(by_provider, key=lambda slug: (slug != LOCAL, slug in errors, slug))
+    order = sorted(by_provider, key=lambda slug: (slug != LOCAL and slug in errors, rank(slug)))
     return [_group(slug, by_provider[slug], errors.get(slug)) for slug in order]
 
 
@@ -45,7 +48,7 @@ def context(tokens: int | None) -> str:
 
 def _group(slug: str, cards: Sequence[ModelCard], error: str | None) -> dict[str, Any]:
     reason = error or ("" if cards else "No models here yet.")
-    label = "On this machine" if slug == LOCAL else slug
+    label = _LABELS.get(slug, slug)
     return {"label": label, "reason": reason, "models": [_option(card) for card in cards]}
 
 

@@ -86,11 +86,16 @@ class ProviderFile:
             state.side[record.row["id"]] = record.ours
         return provider.read(record.row, record.ours, state.names[record.row["id"]])
 
-    def edit(self, name: str, /, **said: Unpack[Changes]) -> Provider:
-        """Change what is said and leave the rest, also what we do not know. Raises ConfigError."""
+    def edit(
+        self, name: str, check: Callable[[Provider, Provider], None] | None = None, /, **said: Unpack[Changes]
+    ) -> Provider:
+        """Change what is said and leave the rest, also what we do not know. Raises ConfigError.
+
+        `check` sees the provider as it was and as it would be, and may refuse.
+        """
         if slug(str(said.get("name", ""))) in RESERVED:
             raise ConfigError("That is a name of ours. Choose another one.", param="name")
-        return self._edit(name, lambda record, known: drafts.change(record, known, said))
+        return self._edit(name, lambda record, known: drafts.change(record, known, said), check)
 
     def remove(self, name: str) -> Provider:
         """Forget a provider and return what it was: whoever keeps its secrets forgets them too."""
@@ -112,13 +117,20 @@ class ProviderFile:
         """The provider of this id, slug or name. Raises ConfigError if there is none, or more than one."""
         return _find(self._state(), name)
 
-    def _edit(self, name: str, change: Callable[[Record, Provider], None]) -> Provider:
+    def _edit(
+        self,
+        name: str,
+        change: Callable[[Record, Provider], None],
+        check: Callable[[Provider, Provider], None] | None = None,
+    ) -> Provider:
         with self._changing() as state:
             known = _find(state, name)
             at = next(number for number, row in enumerate(state.rows) if _is(row, known.id))
             record = Record(dict(state.rows[at]), dict(state.ours(known.id)))
             change(record, known)
-            provider.read(record.row, record.ours, "")
+            edited = provider.read(record.row, record.ours, "")
+            if check is not None:
+                check(known, edited)
             state.rows[at], state.side[known.id] = record.row, record.ours
         return provider.read(record.row, record.ours, state.names[known.id])
 
