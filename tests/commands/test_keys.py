@@ -96,12 +96,14 @@ def test_what_was_typed_is_what_is_sent(vault, run, upstream):
     run("providers key lab --header X-Team", "red")
 
     said = run("providers test lab")
-    run("providers edit lab --url http://127.0.0.1:9/v1")
-    away = run("providers test lab")
+    moved = run("providers edit lab --url http://127.0.0.1:9/v1")
+    run("providers add gone --url http://127.0.0.1:9/v1")
+    away = run("providers test gone")
 
     assert "'lab' lists 1 model." in said.out
     sent = upstream.requests[-1].headers
     assert (sent["authorization"], sent["x-team"]) == (f"Bearer {CANARY}", "red")
+    assert moved.code == 1  # what was typed for one host goes to no other
     assert away.code == 1
     assert "127.0.0.1" in away.err
 
