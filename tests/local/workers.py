@@ -29,7 +29,8 @@ GREEDY = Sampling(temperature=0.0, max_output_tokens=32)
 @contextmanager
 def home_with(*models: Path) -> Iterator[Paths]:
     """A home with copies of these model folders. Its workers are ended when it goes."""
-    with TemporaryDirectory(prefix="osaurus-") as name:
+    # A worker that was just stopped may still be writing a kernel that it compiled.
+    with TemporaryDirectory(prefix="osaurus-", ignore_cleanup_errors=True) as name:
         paths = Paths(Path(name))
         for model in models:
             shutil.copytree(model, paths.models / model.name)
