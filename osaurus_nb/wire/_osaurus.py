@@ -9,6 +9,7 @@ from typing import Any
 from osaurus_nb import events as ev
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.models import Capabilities, ModelCard
+from osaurus_nb.wire._liberal import as_mapping, as_rows
 
 RouteEvent = ev.Substituted | ev.Started | ev.AttemptStarted | ev.AttemptFailed | ev.Warned
 
@@ -44,25 +45,25 @@ class Route:
 
 def told(payload: Mapping[str, Any]) -> Iterator[RouteEvent]:
     """What such a key says of a route, as events again. What is no such thing is passed over."""
-    said = _mapping(payload.get("osaurus"))
-    for row in _rows(said.get("attempts")):
+    said = as_mapping(payload.get("osaurus"))
+    for row in as_rows(said.get("attempts")):
         yield _attempt(row)
-    if change := _mapping(said.get("substituted")):
+    if change := as_mapping(said.get("substituted")):
         yield ev.Substituted(str(change.get("asked")), str(said.get("model")), str(change.get("reason")))
-    for row in _rows(said.get("warnings")):
+    for row in as_rows(said.get("warnings")):
         param = row.get("param")
         yield ev.Warned(str(row.get("code")), str(row.get("message")), param if isinstance(param, str) else None)
 
 
 def author(payload: Mapping[str, Any]) -> tuple[str, str]:
     """The provider and the model that such a key names; empty where it names none."""
-    said = _mapping(payload.get("osaurus"))
+    said = as_mapping(payload.get("osaurus"))
     return str(said.get("provider") or ""), str(said.get("model") or "")
 
 
 def capabilities(row: Mapping[str, Any]) -> Capabilities:
     """What such a key in a model's row says that the model can do."""
-    said = _mapping(_mapping(row.get("osaurus")).get("capabilities"))
+    said = as_mapping(as_mapping(row.get("osaurus")).get("capabilities"))
     known = {field.name for field in fields(Capabilities)}
     return Capabilities(**{name: value for name, value in said.items() if name in known and isinstance(value, bool)})
 
@@ -70,18 +71,10 @@ def capabilities(row: Mapping[str, Any]) -> Capabilities:
 def _attempt(row: Mapping[str, Any]) -> ev.AttemptStarted | ev.AttemptFailed:
     number, provider, model = row.get("number"), str(row.get("provider")), str(row.get("model"))
     number = number if isinstance(number, int) else 0
-    error = _mapping(row.get("error"))
+    error = as_mapping(row.get("error"))
     if not error:
         return ev.AttemptStarted(number, provider, model)
     return ev.AttemptFailed(number, provider, model, OsaurusError(str(error.get("message"))))
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _rows(value: Any) -> Iterator[Mapping[str, Any]]:
-    return (row for row in value if isinstance(row, Mapping)) if isinstance(value, list) else iter(())
 
 
 def about(card: ModelCard) -> dict[str, Any]:

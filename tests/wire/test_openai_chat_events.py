@@ -227,3 +227,35 @@ def test_a_failure_after_the_first_word_is_told_in_band() -> None:
     assert frames[-1]["choices"][0]["finish_reason"] == "error"
     assert frames[-1]["error"]["code"] == "bad_response"
     assert stream.endswith(b"data: [DONE]\n\n")
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-3, 3) | st.floats(allow_nan=False) | st.text(max_size=4)
+KEYS = ("id", "index", "function", "name", "arguments", "content", "tool_calls", "token", "logprob", "top_logprobs")
+ODD = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3),
+    max_leaves=6,
+)
+DELTAS = ODD | st.fixed_dictionaries({}, optional={"content": ODD, "tool_calls": ODD, "reasoning": ODD})
+CHOICES = st.fixed_dictionaries({}, optional={"index": ODD, "delta": DELTAS, "finish_reason": ODD, "logprobs": ODD})
+CHUNKS = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": ODD,
+        "model": ODD,
+        "choices": ODD | st.lists(CHOICES, max_size=3),
+        "usage": ODD | st.fixed_dictionaries({"prompt_tokens_details": ODD, "total_tokens": ODD}),
+        "error": ODD,
+    },
+)
+
+
+@given(st.lists(CHUNKS, max_size=4))
+def test_any_json_is_an_answer_or_a_fault_of_the_provider(chunks: list[dict[str, Any]]) -> None:
+    """Whatever a provider sends, what comes of it is events that fold, or a fault of the provider."""
+    try:
+        events = read(*(f"data: {json.dumps(said)}\n\n" for said in chunks), "data: [DONE]\n\n")
+    except ProviderError:
+        return
+
+    assert ev.fold(events).provider == "lab"

@@ -9,6 +9,7 @@ from typing import Any
 from osaurus_nb import events as ev
 from osaurus_nb.models import ModelCard, Usage
 from osaurus_nb.wire import _errors
+from osaurus_nb.wire._liberal import as_count, as_mapping
 from osaurus_nb.wire._payloads import Payloads, bad
 from osaurus_nb.wire._reading import Reading, Relay
 from osaurus_nb.wire.anthropic_messages._parts import OpenPart, part_of
@@ -150,24 +151,20 @@ def _word(value: Any) -> str | None:
 
 def read_usage(body: Mapping[str, Any]) -> Usage:
     """Anthropic's counts as disjoint classes. What does not add up is kept and marked absurd."""
-    output, details = _count(body, "output_tokens"), body.get("output_tokens_details")
-    thinking = _count(details, "thinking_tokens") if isinstance(details, dict) else 0
+    output = as_count(body.get("output_tokens"))
+    thinking = as_count(as_mapping(body.get("output_tokens_details")).get("thinking_tokens"))
+    written = as_count(body.get("cache_creation_input_tokens"))
     return Usage(
-        input_tokens=_count(body, "input_tokens"),
+        input_tokens=as_count(body.get("input_tokens")),
         output_tokens=max(output - thinking, 0),
-        cache_read_input_tokens=_count(body, "cache_read_input_tokens"),
-        cache_creation_input_tokens=_count(body, "cache_creation_input_tokens") or _split(body.get("cache_creation")),
+        cache_read_input_tokens=as_count(body.get("cache_read_input_tokens")),
+        cache_creation_input_tokens=written or _split(as_mapping(body.get("cache_creation"))),
         reasoning_output_tokens=thinking,
         estimated=body.get("estimated") is True,
         absurd=thinking > output,
     )
 
 
-def _split(body: Any) -> int:
+def _split(body: Mapping[str, Any]) -> int:
     """What was written to the caches of both lifetimes."""
-    return sum(_count(body, key) for key in body if key.endswith("_input_tokens")) if isinstance(body, dict) else 0
-
-
-def _count(body: Mapping[str, Any], key: str) -> int:
-    value = body.get(key)
-    return value if isinstance(value, int) and value > 0 else 0
+    return sum(as_count(value) for key, value in body.items() if key.endswith("_input_tokens"))

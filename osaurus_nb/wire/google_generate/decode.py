@@ -12,6 +12,7 @@ from osaurus_nb.errors import BadAnswer
 from osaurus_nb.messages import Opaque
 from osaurus_nb.models import Capabilities, ModelCard, Usage
 from osaurus_nb.wire import _errors
+from osaurus_nb.wire._liberal import as_count, as_rows
 from osaurus_nb.wire._payloads import bad
 from osaurus_nb.wire._reading import Reading, Relay
 from osaurus_nb.wire.google_generate import _signatures as signatures
@@ -78,7 +79,7 @@ class _Meaning:
             yield ev.Started(self._card.provider, bare(model), id if isinstance(id, str) else None)
         feedback = payload.get("promptFeedback")
         self._blocked |= isinstance(feedback, dict) and bool(feedback.get("blockReason"))
-        for candidate in _rows(payload.get("candidates")):
+        for candidate in as_rows(payload.get("candidates")):
             yield from self._candidate(candidate, id)
         if isinstance(payload.get("usageMetadata"), dict):
             self._usage = read_usage(payload["usageMetadata"])
@@ -90,7 +91,7 @@ class _Meaning:
         content = body.get("content")
         parts = content.get("parts") if isinstance(content, dict) else None
         tokens = _logprobs(body.get("logprobsResult"))
-        for part in _rows(parts):
+        for part in as_rows(parts):
             yield from state.part(part, tokens)
             tokens = () if isinstance(part.get("text"), str) and not part.get("thought") else tokens
         reason = body.get("finishReason")
@@ -187,7 +188,7 @@ _BARE = frozenset({signatures.KEY, "thought_signature", "thought", "text"})
 def _logprobs(body: Any) -> tuple[ev.TokenLogprob, ...]:
     if not isinstance(body, dict):
         return ()
-    tops = [_scored(row.get("candidates")) for row in _rows(body.get("topCandidates"))]
+    tops = [_scored(row.get("candidates")) for row in as_rows(body.get("topCandidates"))]
     return tuple(
         ev.TokenLogprob(token, logprob, tops[at] if at < len(tops) else ())
         for at, (token, logprob) in enumerate(_scored(body.get("chosenCandidates")))
@@ -197,21 +198,16 @@ def _logprobs(body: Any) -> tuple[ev.TokenLogprob, ...]:
 def _scored(rows: Any) -> tuple[tuple[str, float], ...]:
     return tuple(
         (row["token"], row["logProbability"])
-        for row in _rows(rows)
+        for row in as_rows(rows)
         if isinstance(row.get("token"), str) and isinstance(row.get("logProbability"), int | float)
     )
 
 
-def _rows(value: Any) -> list[Mapping[str, Any]]:
-    """The objects of a list; none of what is no list."""
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
-
-
 def read_usage(body: Mapping[str, Any]) -> Usage:
     """The vendor's counts as disjoint classes. What does not add up is kept and marked absurd."""
-    prompt = _count(body, "promptTokenCount") + _count(body, "toolUsePromptTokenCount")
-    read, thinking = _count(body, "cachedContentTokenCount"), _count(body, "thoughtsTokenCount")
-    output, total = _count(body, "candidatesTokenCount"), _count(body, "totalTokenCount")
+    prompt = as_count(body.get("promptTokenCount")) + as_count(body.get("toolUsePromptTokenCount"))
+    read, thinking = as_count(body.get("cachedContentTokenCount")), as_count(body.get("thoughtsTokenCount"))
+    output, total = as_count(body.get("candidatesTokenCount")), as_count(body.get("totalTokenCount"))
     fresh = prompt - read
     return Usage(
         input_tokens=max(fresh, 0),
@@ -220,11 +216,6 @@ def read_usage(body: Mapping[str, Any]) -> Usage:
         reasoning_output_tokens=thinking,
         absurd=fresh < 0 or total not in (0, prompt + output + thinking),
     )
-
-
-def _count(body: Mapping[str, Any], key: str) -> int:
-    value = body.get(key)
-    return value if isinstance(value, int) and value > 0 else 0
 
 
 def decode_models(payload: Mapping[str, Any], provider: str) -> Sequence[ModelCard]:
@@ -243,7 +234,7 @@ def _card(row: Mapping[str, Any], provider: str) -> ModelCard:
     return ModelCard(
         id=bare(row["name"]),
         provider=provider,
-        context_length=_count(row, "inputTokenLimit") or None,
-        max_output_tokens=_count(row, "outputTokenLimit") or None,
+        context_length=as_count(row.get("inputTokenLimit")) or None,
+        max_output_tokens=as_count(row.get("outputTokenLimit")) or None,
         capabilities=Capabilities(reasoning=thinking if isinstance(thinking, bool) else None, embeddings=embeds),
     )

@@ -10,6 +10,7 @@ from typing import Any
 from osaurus_nb import events as ev
 from osaurus_nb.models import ModelCard, Usage
 from osaurus_nb.wire import _errors
+from osaurus_nb.wire._liberal import as_count, as_logprobs, as_mapping, as_rows
 from osaurus_nb.wire._payloads import bad
 from osaurus_nb.wire._reading import Reading, Relay
 from osaurus_nb.wire.ollama_chat._lines import Lines
@@ -44,7 +45,7 @@ class _Meaning:
             self._prefix = "call_" + "".join(filter(str.isdigit, moment))
             yield ev.Started(self._card.provider, str(payload.get("model") or self._card.id))
         message = payload.get("message")
-        yield from self._said(message if isinstance(message, dict) else {}, payload)
+        yield from self._said(as_mapping(message), payload)
         if payload.get("done") is True:
             self.done = True
             self._reason = _REASONS.get(str(payload.get("done_reason")), "unknown")
@@ -59,8 +60,8 @@ class _Meaning:
         content = message.get("content") or payload.get("response")
         if isinstance(content, str) and content:
             yield from self._switch("text")
-            yield ev.TextDelta(content, self._next - 1, logprobs=_logprobs(payload.get("logprobs")))
-        for call in _rows(message.get("tool_calls")):
+            yield ev.TextDelta(content, self._next - 1, logprobs=as_logprobs(payload.get("logprobs")))
+        for call in as_rows(message.get("tool_calls")):
             if isinstance(call.get("function"), dict):
                 yield from self._call(call, call["function"])
 
@@ -103,34 +104,9 @@ def _text(arguments: Any) -> str:
     return arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
 
 
-def _logprobs(rows: Any) -> tuple[ev.TokenLogprob, ...]:
-    return tuple(
-        ev.TokenLogprob(row["token"], row["logprob"], tuple(map(_score, _scored(row.get("top_logprobs")))))
-        for row in _scored(rows)
-    )
-
-
-def _scored(rows: Any) -> list[Mapping[str, Any]]:
-    fits = ((row, row.get("token"), row.get("logprob")) for row in _rows(rows))
-    return [row for row, token, logprob in fits if isinstance(token, str) and isinstance(logprob, int | float)]
-
-
-def _score(row: Mapping[str, Any]) -> tuple[str, float]:
-    return row["token"], row["logprob"]
-
-
-def _rows(value: Any) -> list[Mapping[str, Any]]:
-    """The objects of a list; none of what is no list."""
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
-
-
 def read_usage(body: Mapping[str, Any]) -> Usage | None:
     """The counts of the last line; thinking is inside the output. None where there are none."""
     prompt, output = body.get("prompt_eval_count"), body.get("eval_count")
     if prompt is None and output is None:
         return None
-    return Usage(input_tokens=_count(prompt), output_tokens=_count(output))
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    return Usage(input_tokens=as_count(prompt), output_tokens=as_count(output))

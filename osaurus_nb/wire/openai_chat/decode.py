@@ -10,6 +10,7 @@ from osaurus_nb import events as ev
 from osaurus_nb.errors import BadAnswer
 from osaurus_nb.models import ModelCard, Usage
 from osaurus_nb.wire import _errors, _osaurus
+from osaurus_nb.wire._liberal import as_count, as_logprobs, as_mapping, as_rows
 from osaurus_nb.wire._payloads import Payloads, bad
 from osaurus_nb.wire._reading import Meaning, Reading, Relay
 
@@ -52,9 +53,8 @@ class _Meaning:
         if not self._started:
             self._started = True
             yield self._start(payload)
-        for choice in payload.get("choices") or ():
-            if isinstance(choice, dict):
-                yield from self._choice(choice)
+        for choice in as_rows(payload.get("choices")):
+            yield from self._choice(choice)
         if isinstance(payload.get("usage"), dict):
             self._usage = read_usage(payload["usage"])
 
@@ -65,8 +65,8 @@ class _Meaning:
         at = choice.get("index")
         at = at if isinstance(at, int) else 0
         state = self._choices.setdefault(at, _ChoiceState(at))
-        delta = choice.get("delta") or choice.get("message") or {}
-        yield from state.delta(delta, _logprobs(choice.get("logprobs")))
+        delta = as_mapping(choice.get("delta") or choice.get("message"))
+        yield from state.delta(delta, as_logprobs(as_mapping(choice.get("logprobs")).get("content")))
         reason = choice.get("finish_reason")
         if reason == "error":
             raise bad(self._card, "broke off with an error")
@@ -111,7 +111,7 @@ class _ChoiceState:
         self._calls: dict[int, int] = {}  # provider's call index -> our part index
         self._ids: dict[str, int] = {}
 
-    def delta(self, delta: Mapping[str, Any], logprobs: tuple[ev.TokenLogprob, ...]) -> Iterator[ev.Event]:
+    def delta(self, delta: Mapping[str, Any], scores: tuple[ev.TokenLogprob, ...]) -> Iterator[ev.Event]:
         thinking = delta.get("reasoning_content") or delta.get("reasoning")
         if isinstance(thinking, str) and thinking:
             yield from self._switch("reasoning")
@@ -119,10 +119,9 @@ class _ChoiceState:
         text = delta.get("content") or delta.get("refusal")
         if isinstance(text, str) and text:
             yield from self._switch("text")
-            yield ev.TextDelta(text, self._part, self.choice, logprobs)
-        for call in delta.get("tool_calls") or ():
-            if isinstance(call, dict):
-                yield from self._call(call)
+            yield ev.TextDelta(text, self._part, self.choice, scores)
+        for call in as_rows(delta.get("tool_calls")):
+            yield from self._call(call)
 
     def end(self, reason: ev.FinishReason) -> Iterator[ev.Event]:
         if self.reason is not None:
@@ -153,7 +152,7 @@ class _ChoiceState:
         return self._next - 1
 
     def _call(self, call: Mapping[str, Any]) -> Iterator[ev.Event]:
-        function = call.get("function") or {}
+        function = as_mapping(call.get("function"))
         part = self._known(call)
         if part is None:
             yield from self._close_open()
@@ -170,7 +169,7 @@ class _ChoiceState:
 
     def _known(self, call: Mapping[str, Any]) -> int | None:
         """The part that this delta continues: by index, else by id, else the last one."""
-        index, id = call.get("index"), call.get("id")
+        index, id = call.get("index"), str(call.get("id") or "")
         if id and id not in self._ids:
             return None
         if isinstance(index, int):
@@ -185,27 +184,14 @@ class _ChoiceState:
         return index if taken and isinstance(index, int) else max(self._calls, default=-1) + 1
 
 
-def _logprobs(body: Any) -> tuple[ev.TokenLogprob, ...]:
-    if not isinstance(body, dict):
-        return ()
-    return tuple(
-        ev.TokenLogprob(row["token"], row["logprob"], _rivals(row))
-        for row in body.get("content") or ()
-        if isinstance(row.get("token"), str) and isinstance(row.get("logprob"), int | float)
-    )
-
-
-def _rivals(row: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
-    return tuple((top["token"], top["logprob"]) for top in row.get("top_logprobs") or ())
-
-
 def read_usage(body: Mapping[str, Any]) -> Usage:
     """Chat Completions totals as disjoint classes. What does not add up is kept and marked absurd."""
-    prompt, completion, total = (_count(body, f"{name}_tokens") for name in ("prompt", "completion", "total"))
-    details = body.get("prompt_tokens_details") or {}
-    read = _count(details, "cached_tokens") or _count(body, "prompt_cache_hit_tokens")  # the second is DeepSeek's
-    write = _count(details, "cache_write_tokens")
-    thinking = _count(body.get("completion_tokens_details") or {}, "reasoning_tokens")
+    prompt, completion, total = (as_count(body.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
+    details = as_mapping(body.get("prompt_tokens_details"))
+    # The second is DeepSeek's.
+    read = as_count(details.get("cached_tokens")) or as_count(body.get("prompt_cache_hit_tokens"))
+    write = as_count(details.get("cache_write_tokens"))
+    thinking = as_count(as_mapping(body.get("completion_tokens_details")).get("reasoning_tokens"))
     # xAI leaves reasoning out of completion_tokens; its total shows it (seen 2026-11).
     apart = thinking > 0 and total == prompt + completion + thinking
     output = completion if apart else completion - thinking
@@ -220,11 +206,6 @@ def read_usage(body: Mapping[str, Any]) -> Usage:
         estimated=bool(body.get("estimated")),
         absurd=fresh < 0 or output < 0 or not sums,
     )
-
-
-def _count(body: Mapping[str, Any], key: str) -> int:
-    value = body.get(key)
-    return value if isinstance(value, int) and value > 0 else 0
 
 
 def decode_models(payload: Mapping[str, Any], provider: str) -> Sequence[ModelCard]:

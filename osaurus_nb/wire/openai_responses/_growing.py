@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from osaurus_nb import events as ev
+from osaurus_nb.wire._liberal import as_logprobs, as_mapping, as_rows, as_text
 from osaurus_nb.wire._opaque import keep
 from osaurus_nb.wire.openai_responses._names import DIALECT
 
@@ -49,9 +50,9 @@ class Growing:
         elif kind == _SUMMARY or kind in _RAW:
             yield from self._thought(kind, payload)
         elif kind == "response.output_item.added":
-            yield from self._added(_key(payload), _object(payload, "item"))
+            yield from self._added(_key(payload), as_mapping(payload.get("item")))
         elif kind == "response.output_item.done":
-            yield from self._done(_key(payload), _object(payload, "item"))
+            yield from self._done(_key(payload), as_mapping(payload.get("item")))
 
     def finish(self, output: Sequence[Any]) -> Iterator[ev.Event]:
         """Ends what no event ended. A call that the final output does not hold whole stays unended."""
@@ -59,7 +60,7 @@ class Growing:
         if not self._items:
             for at, body in enumerate(final):
                 yield from self._done(at, body)
-        named = {id: body for body in final if (id := _string(body, "id"))}
+        named = {id: body for body in final if (id := as_text(body.get("id")))}
         for key, item in list(self._items.items()):
             if item.done:
                 continue
@@ -71,7 +72,7 @@ class Growing:
     def _added(self, key: Any, body: Mapping[str, Any]) -> Iterator[ev.Event]:
         if key in self._items or not body:
             return
-        item = self._items[key] = _Item(str(body.get("type")), _string(body, "id"))
+        item = self._items[key] = _Item(str(body.get("type")), as_text(body.get("id")))
         if item.kind == "function_call":
             yield self._call(item, body)
         elif item.kind == "reasoning":
@@ -81,11 +82,11 @@ class Growing:
         delta = payload.get("delta")
         if not isinstance(delta, str) or not delta:
             return
-        item = self._items.setdefault(_key(payload), _Item("message", _string(payload, "item_id")))
+        item = self._items.setdefault(_key(payload), _Item("message", as_text(payload.get("item_id"))))
         if item.done or item.kind != "message":
             return
         part = self._part(item, _content_index(payload))
-        yield ev.TextDelta(delta, part, logprobs=read_logprobs(payload.get("logprobs")))
+        yield ev.TextDelta(delta, part, logprobs=as_logprobs(payload.get("logprobs")))
 
     def _arguments(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
         """Arguments of a call that nobody announced wait for its last event, which has them all."""
@@ -100,7 +101,7 @@ class Growing:
         delta = payload.get("delta")
         if not isinstance(delta, str) or not delta:
             return
-        item = self._items.setdefault(_key(payload), _Item("reasoning", _string(payload, "item_id")))
+        item = self._items.setdefault(_key(payload), _Item("reasoning", as_text(payload.get("item_id"))))
         if item.done or item.kind != "reasoning":
             return
         if item.source not in ("", kind):  # it tells the same twice: as summary and in full
@@ -112,7 +113,7 @@ class Growing:
         yield ev.ReasoningDelta("\n\n" + delta if paragraph else delta, self._part(item))
 
     def _done(self, key: Any, body: Mapping[str, Any]) -> Iterator[ev.Event]:
-        item = self._items.setdefault(key, _Item(str(body.get("type")), _string(body, "id")))
+        item = self._items.setdefault(key, _Item(str(body.get("type")), as_text(body.get("id"))))
         if item.done:
             return
         item.done = True
@@ -125,35 +126,35 @@ class Growing:
                 yield from self._thought_done(item, body)
 
     def _message_done(self, item: _Item, body: Mapping[str, Any]) -> Iterator[ev.Event]:
-        phase = _string(body, "phase")
-        for at, content in enumerate(_rows(body, "content")):
-            text = _string(content, "text") or _string(content, "refusal")
+        phase = as_text(body.get("phase"))
+        for at, content in enumerate(as_rows(body.get("content"))):
+            text = as_text(content.get("text")) or as_text(content.get("refusal"))
             if at not in item.parts and text:
-                yield ev.TextDelta(text, self._part(item, at), logprobs=read_logprobs(content.get("logprobs")))
+                yield ev.TextDelta(text, self._part(item, at), logprobs=as_logprobs(content.get("logprobs")))
             if at in item.parts:
-                kept = keep(DIALECT, {"phase": phase, "annotations": _rows(content, "annotations") or None})
+                kept = keep(DIALECT, {"phase": phase, "annotations": as_rows(content.get("annotations")) or None})
                 yield ev.PartEnded(item.parts.pop(at), provider_metadata=kept)
         yield from (ev.PartEnded(part) for part in item.parts.values())
 
     def _call_done(self, item: _Item, body: Mapping[str, Any]) -> Iterator[ev.Event]:
         if not item.parts:
             yield self._call(item, body)
-        arguments = _string(body, "arguments")
+        arguments = as_text(body.get("arguments"))
         if not item.wrote and arguments:
             yield ev.ToolCallDelta(arguments, item.parts[0])
         if body.get("status") != "incomplete":
             yield ev.PartEnded(item.parts[0])
 
     def _thought_done(self, item: _Item, body: Mapping[str, Any]) -> Iterator[ev.Event]:
-        summary, content = _rows(body, "summary"), _rows(body, "content")
+        summary, content = as_rows(body.get("summary")), as_rows(body.get("content"))
         if not item.wrote:
-            text = "\n\n".join(_string(row, "text") or "" for row in summary or content)
+            text = "\n\n".join(as_text(row.get("text")) or "" for row in summary or content)
             item.source = _RAW[0] if content and not summary else ""
             yield ev.ReasoningDelta(text, self._part(item))
         fields = {
             "type": "compaction" if item.kind == "compaction" else None,
-            "id": _string(body, "id"),
-            "encrypted_content": _string(body, "encrypted_content"),
+            "id": as_text(body.get("id")),
+            "encrypted_content": as_text(body.get("encrypted_content")),
             "raw": True if item.source in _RAW else None,
         }
         yield ev.PartEnded(item.parts[0], provider_metadata=keep(DIALECT, fields))
@@ -161,8 +162,8 @@ class Growing:
     def _call(self, item: _Item, body: Mapping[str, Any]) -> ev.ToolCallStarted:
         self.called = True
         part = self._part(item)
-        id = _string(body, "call_id") or item.id or f"call_{part}"
-        return ev.ToolCallStarted(id, _string(body, "name") or "", part)
+        id = as_text(body.get("call_id")) or item.id or f"call_{part}"
+        return ev.ToolCallStarted(id, as_text(body.get("name")) or "", part)
 
     def _part(self, item: _Item, at: int = 0) -> int:
         if at not in item.parts:
@@ -171,48 +172,14 @@ class Growing:
         return item.parts[at]
 
 
-def read_logprobs(rows: Any) -> tuple[ev.TokenLogprob, ...]:
-    """The scored tokens of a text event; rows that are none are left out."""
-    return tuple(
-        ev.TokenLogprob(row["token"], row["logprob"], _rivals(row.get("top_logprobs"))) for row in _scored(rows)
-    )
-
-
-def _rivals(rows: Any) -> tuple[tuple[str, float], ...]:
-    return tuple((row["token"], row["logprob"]) for row in _scored(rows))
-
-
-def _scored(rows: Any) -> Sequence[Mapping[str, Any]]:
-    return [
-        row
-        for row in (rows if isinstance(rows, list) else ())
-        if isinstance(row, dict) and isinstance(row.get("token"), str) and isinstance(row.get("logprob"), int | float)
-    ]
-
-
 def _key(payload: Mapping[str, Any]) -> Any:
     """Which item an event is about: by its index, else by its id."""
     index = payload.get("output_index")
     if isinstance(index, int):
         return index
-    return _string(payload, "item_id") or _string(_object(payload, "item"), "id")
+    return as_text(payload.get("item_id")) or as_text(as_mapping(payload.get("item")).get("id"))
 
 
 def _content_index(payload: Mapping[str, Any]) -> int:
     index = payload.get("content_index")
     return index if isinstance(index, int) else 0
-
-
-def _object(payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = payload.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _rows(payload: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    value = payload.get(key)
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
-
-
-def _string(payload: Mapping[str, Any], key: str) -> str | None:
-    value = payload.get(key)
-    return value if isinstance(value, str) else None

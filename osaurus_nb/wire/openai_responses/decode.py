@@ -9,6 +9,7 @@ from osaurus_nb import events as ev
 from osaurus_nb.errors import ProviderError
 from osaurus_nb.models import ModelCard
 from osaurus_nb.wire import _errors
+from osaurus_nb.wire._liberal import as_mapping
 from osaurus_nb.wire._payloads import Payloads, bad
 from osaurus_nb.wire._reading import Reading, Relay
 from osaurus_nb.wire.openai_responses._growing import Growing
@@ -45,11 +46,11 @@ class _Meaning:
             payload = {"response": payload}
         match kind:
             case "response.created" | "response.in_progress" | "response.queued":
-                yield from self._start(_object(payload, "response"))
+                yield from self._start(as_mapping(payload.get("response")))
             case "response.completed" | "response.incomplete":
-                yield from self._end(_object(payload, "response"), whole=kind == "response.completed")
+                yield from self._end(as_mapping(payload.get("response")), whole=kind == "response.completed")
             case "response.failed":
-                raise self._told(_object(payload, "response"))
+                raise self._told(as_mapping(payload.get("response")))
             case "response.cancelled":
                 raise bad(self._card, "cancelled its answer")
             case str():
@@ -68,19 +69,14 @@ class _Meaning:
         output = response.get("output")
         yield from self._growing.finish(output if isinstance(output, list) else [])
         self.done = True
-        if usage := _object(response, "usage"):
+        if usage := as_mapping(response.get("usage")):
             yield ev.UsageReported(read_usage(usage))
         yield ev.Finished(self._reason(response, whole=whole))
 
     def _reason(self, response: Mapping[str, Any], *, whole: bool) -> ev.FinishReason:
         if whole:
             return "tool_calls" if self._growing.called else "stop"
-        return _INCOMPLETE.get(str(_object(response, "incomplete_details").get("reason")), "unknown")
+        return _INCOMPLETE.get(str(as_mapping(response.get("incomplete_details")).get("reason")), "unknown")
 
     def _told(self, payload: Mapping[str, Any]) -> ProviderError:
         return _errors.in_band(payload, provider=self._card.provider, model=self._card.id)
-
-
-def _object(payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = payload.get(key)
-    return value if isinstance(value, Mapping) else {}

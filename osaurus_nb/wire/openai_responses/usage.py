@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from osaurus_nb.models import Usage
+from osaurus_nb.wire._liberal import as_count, as_mapping
 
 
 def read_usage(body: Mapping[str, Any]) -> Usage:
     """Totals as disjoint classes. What does not add up is kept and marked absurd."""
-    given, made, total = (_count(body, f"{name}_tokens") for name in ("input", "output", "total"))
-    details = _object(body, "input_tokens_details")
-    read, written = _count(details, "cached_tokens"), _count(details, "cache_write_tokens")
-    thinking = _count(_object(body, "output_tokens_details"), "reasoning_tokens")
+    given, made, total = (as_count(body.get(f"{name}_tokens")) for name in ("input", "output", "total"))
+    details = as_mapping(body.get("input_tokens_details"))
+    read, written = as_count(details.get("cached_tokens")), as_count(details.get("cache_write_tokens"))
+    thinking = as_count(as_mapping(body.get("output_tokens_details")).get("reasoning_tokens"))
     fresh, answer = given - read - written, made - thinking
     return Usage(
         input_tokens=max(fresh, 0),
@@ -44,13 +45,3 @@ def write_usage(usage: Usage) -> dict[str, Any]:
 def encode_input_tokens(count: int) -> dict[str, Any]:
     """The answer to `POST /v1/responses/input_tokens`."""
     return {"object": "response.input_tokens", "input_tokens": count}
-
-
-def _object(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = body.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _count(body: Mapping[str, Any], key: str) -> int:
-    value = body.get(key)
-    return value if isinstance(value, int) and value > 0 else 0
