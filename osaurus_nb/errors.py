@@ -7,6 +7,7 @@ OsaurusError
 |   |-- ModelNotFound       carries near matches
 |   `-- ModelAmbiguous      carries the names that would be exact
 |-- AccessDenied            our own door: no key, a wrong one, or one without the right
+|-- BudgetExceeded          the call could cost more than a cap leaves
 |-- NoEligibleModel         nobody qualified; carries each rejection
 |-- LocalModelError         a model on this machine cannot be used
 |   |-- ModelTooLarge       it needs more memory than there is
@@ -30,6 +31,7 @@ OsaurusError
 |   |-- TooSlow             one of our deadlines passed
 |   |-- EmptyAnswer         finished without a visible word
 |   `-- WorkerDied          the local model's process ended
+|-- LedgerUnreadable        what was spent cannot be told now
 |-- StreamCut               broke after the first visible word; carries the cause
 |-- Cancelled               the caller stopped it
 `-- ConfigError             a setting or file of ours is wrong
@@ -45,6 +47,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from osaurus_nb.models import Charge
+    from osaurus_nb.spending import Overrun
 
 
 class OsaurusError(Exception):
@@ -154,6 +157,21 @@ class NoEligibleModel(OsaurusError):
     def __init__(self, message: str, *, rejections: Sequence[Rejection] = ()) -> None:
         super().__init__(message, param="model")
         self.rejections = tuple(rejections)
+
+
+class BudgetExceeded(OsaurusError):
+    """The call was not made: it could have cost more than a cap leaves. `overrun` has the figures."""
+
+    status, code, kind = 402, "budget_exceeded", "insufficient_quota"
+    failover = True  # a candidate that costs less may still fit
+
+    def __init__(self, message: str, *, overrun: Overrun | None = None, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.overrun = overrun
+
+
+class LedgerUnreadable(OsaurusError):
+    status, code = 503, "ledger_unreadable"
 
 
 class LocalModelError(OsaurusError):

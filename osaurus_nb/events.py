@@ -15,6 +15,7 @@ from osaurus_nb.errors import OsaurusError
 from osaurus_nb.errors import Warned as Warned  # noqa: PLC0414 - an event too, and told so to the type checker
 from osaurus_nb.messages import Message, Opaque, Part, Reasoning, Text, ToolCall
 from osaurus_nb.models import Charge, Timings, Usage
+from osaurus_nb.spending import Cost
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "unknown"]
 
@@ -109,6 +110,13 @@ class UsageReported:
     charge: Charge | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CostReported:
+    """What the step cost so far, failed candidates included: told by us before the first `Finished`."""
+
+    cost: Cost
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Relayed:
     """Bytes of the answer as the provider wrote them, in the dialect in which the caller asked.
@@ -147,6 +155,7 @@ Event = (
     | ToolCallDelta
     | PartEnded
     | UsageReported
+    | CostReported
     | Relayed
     | Warned
     | Finished
@@ -196,6 +205,7 @@ class Answer:
     warnings: tuple[Warned, ...] = ()
     error: OsaurusError | None = None
     charge: Charge | None = None
+    cost: Cost | None = None
 
     @property
     def text(self) -> str:
@@ -258,6 +268,7 @@ class Fold:
         self._warnings: list[Warned] = []
         self._usage: Usage | None = None
         self._charge: Charge | None = None
+        self._cost: Cost | None = None
         self._started: Started | None = None
         self._substituted: Substituted | None = None
         self._error: OsaurusError | None = None
@@ -272,6 +283,8 @@ class Fold:
                 self._draft(event.choice).finish = event
             case UsageReported(usage=usage, charge=charge):
                 self._usage, self._charge = usage, charge
+            case CostReported(cost=cost):
+                self._cost = cost
             case Started():
                 self._started = event
             case AttemptStarted() | AttemptFailed():
@@ -297,6 +310,7 @@ class Fold:
             warnings=tuple(self._warnings),
             error=self._error,
             charge=self._charge,
+            cost=self._cost,
         )
 
     def _draft(self, choice: int) -> _Draft:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
@@ -11,8 +11,21 @@ from typing import Protocol, runtime_checkable
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.events import Event
-from osaurus_nb.models import ModelCard, TokenCount
+from osaurus_nb.models import ModelCard, TokenCount, Usage
 from osaurus_nb.request import ChatRequest, Sent
+from osaurus_nb.spending import (
+    NOWHERE,
+    BudgetState,
+    By,
+    Cap,
+    Cost,
+    Entry,
+    LedgerStatus,
+    Origin,
+    Query,
+    Tariff,
+    Total,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +40,9 @@ class Terms:
     sent: Sent | None = None
     idempotency_key: str | None = None
     spends: bool = True
+    origin: Origin = NOWHERE
+    #: Beside those that the user set for all: this call may spend no more than fits under each of them.
+    caps: tuple[Cap, ...] = ()
 
 
 #: Of whoever asks in this process itself.
@@ -44,8 +60,6 @@ class Step:
     request_id: str
     model: str
     started: float
-    session: str | None = None
-    cell: str | None = None
     terms: Terms = PLAIN
 
     @property
@@ -124,6 +138,80 @@ class Decider(Protocol):
 
     async def decide(self, request: DecisionRequest, card: ModelCard, timeouts: Timeouts, /) -> Decisions | None:
         """The verdicts; None where this model or its provider has no such way, so that it is asked by chat."""
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """An adapter whose models cost something that is known."""
+
+    def tariff(self, card: ModelCard, /) -> Tariff | None:
+        """What it takes. May read a table the first time: not on an event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bid:
+    """One call that is about to be made, for who meters it.
+
+    `input_tokens` estimates the prompt, when it is asked to; `output_tokens` is the caller's own limit for all answers
+    together. `fallbacks` is how many candidates failed before.
+    """
+
+    step: Step
+    number: int
+    card: ModelCard
+    adapter: Adapter
+    input_tokens: Callable[[], int]
+    output_tokens: int | None = None
+    profile: str | None = None
+
+    @property
+    def fallbacks(self) -> int:
+        return self.number - 1
+
+
+class Account(Protocol):
+    """One call while it is metered. Nothing here waits."""
+
+    @property
+    def room(self) -> int | None:
+        """So many output tokens are paid for, where the caller set no limit and a cap demands one."""
+
+    def saw(self, event: Event, /) -> None:
+        """This came from the candidate."""
+
+    def used(self, usage: Usage, /) -> None:
+        """This much it took; for calls that are no stream."""
+
+    def cost(self) -> Cost | None:
+        """What it cost, as far as is known now; None where nobody meters."""
+
+    def close(self, error: BaseException | None = None, /) -> None:
+        """It is over; `error` is why it broke off. Only the first call counts."""
+
+
+class Meter(Protocol):
+    """Who writes down what is spent, and keeps it under the caps."""
+
+    async def open(self, bid: Bid, /) -> Account:
+        """To be awaited before anything is sent. Raises BudgetExceeded; no other fault of its own stops an answer."""
+
+
+class Books(Protocol):
+    """What was spent, for whoever may see it. Raises LedgerUnreadable where it cannot be told now."""
+
+    async def entries(self, query: Query = ..., /) -> Sequence[Entry]:
+        """One page, newest first."""
+
+    async def totals(self, by: By, query: Query = ..., /) -> Sequence[Total]:
+        """Sums of all that the query finds, whatever its page; the largest cost first, days newest first."""
+
+    async def budgets(self, origin: Origin = ..., /) -> Sequence[BudgetState]:
+        """Every cap that holds for a question from there."""
+
+    async def void(self, step: str, /) -> int:
+        """Strike the open lines of a step that never was charged. How many there were."""
+
+    async def status(self) -> LedgerStatus: ...
 
 
 @dataclass(frozen=True, slots=True)

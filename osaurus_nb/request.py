@@ -70,7 +70,8 @@ class RouteOptions:
     """How candidates are chosen and how long they may take.
 
     `fallbacks` are model names that may answer instead, in order, before anything was shown.
-    `deadline` is for the whole step, in seconds. `strict_params` turns every warning into an error.
+    `deadline` is for the whole step, in seconds. `strict_params` turns every warning into an error. `max_cost_micro`
+    is the most that the step may cost, in millionths of a US dollar.
     """
 
     mode: str | None = None
@@ -78,6 +79,7 @@ class RouteOptions:
     fallbacks: tuple[str, ...] = ()
     deadline: float | None = None
     strict_params: bool = False
+    max_cost_micro: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, get_args
 
 from osaurus_nb import events as ev
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.models import Capabilities, ModelCard
+from osaurus_nb.spending import Cost, PriceSource
 from osaurus_nb.wire._liberal import as_mapping, as_rows
 
-RouteEvent = ev.Substituted | ev.Started | ev.AttemptStarted | ev.AttemptFailed | ev.Warned
+RouteEvent = ev.Substituted | ev.Started | ev.AttemptStarted | ev.AttemptFailed | ev.Warned | ev.CostReported
 
 
 class Route:
@@ -21,6 +22,7 @@ class Route:
         self._head: dict[str, Any] = {"request_id": request_id}
         self._attempts: list[dict[str, Any]] = []
         self._warnings: list[dict[str, Any]] = []
+        self._cost: dict[str, Any] | None = None
 
     def note(self, event: RouteEvent) -> None:
         match event:
@@ -35,12 +37,22 @@ class Route:
                 self._attempts.append(row | {"error": {"code": event.error.code, "message": event.error.message}})
             case ev.Warned():
                 self._warnings.append({"code": event.code, "message": event.message, "param": event.param})
+            case ev.CostReported():
+                self._cost = {key: value for key, value in asdict(event.cost).items() if value is not None}
+
+    def take(self, answer: ev.Answer) -> None:
+        """All of it at once, from an answer that is whole."""
+        for event in (*answer.attempts, *answer.warnings, ev.Started(answer.provider, answer.model)):
+            self.note(event)
+        if answer.cost is not None:
+            self.note(ev.CostReported(answer.cost))
 
     def first(self) -> dict[str, Any]:
         return {**self._head, "attempts": list(self._attempts)}
 
     def last(self) -> dict[str, Any] | None:
-        return {"warnings": list(self._warnings)} if self._warnings else None
+        said = {"warnings": list(self._warnings) or None, "cost": self._cost}
+        return {key: value for key, value in said.items() if value is not None} or None
 
 
 def told(payload: Mapping[str, Any]) -> Iterator[RouteEvent]:
@@ -53,6 +65,8 @@ def told(payload: Mapping[str, Any]) -> Iterator[RouteEvent]:
     for row in as_rows(said.get("warnings")):
         param = row.get("param")
         yield ev.Warned(str(row.get("code")), str(row.get("message")), param if isinstance(param, str) else None)
+    if cost := as_mapping(said.get("cost")):
+        yield ev.CostReported(_cost(cost))
 
 
 def author(payload: Mapping[str, Any]) -> tuple[str, str]:
@@ -66,6 +80,16 @@ def capabilities(row: Mapping[str, Any]) -> Capabilities:
     said = as_mapping(as_mapping(row.get("osaurus")).get("capabilities"))
     known = {field.name for field in fields(Capabilities)}
     return Capabilities(**{name: value for name, value in said.items() if name in known and isinstance(value, bool)})
+
+
+def _cost(said: Mapping[str, Any]) -> Cost:
+    micro, source, version = said.get("micro"), said.get("source"), said.get("version")
+    return Cost(
+        micro if isinstance(micro, int) else None,
+        source if source in get_args(PriceSource) else None,
+        version if isinstance(version, str) else None,
+        estimated=said.get("estimated") is True,
+    )
 
 
 def _attempt(row: Mapping[str, Any]) -> ev.AttemptStarted | ev.AttemptFailed:

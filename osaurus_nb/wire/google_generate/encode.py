@@ -48,7 +48,14 @@ class GenerateEncoder:
                 return self._part(event)
             case ev.UsageReported():
                 self._usage = event.usage
-            case ev.Substituted() | ev.Started() | ev.AttemptStarted() | ev.AttemptFailed() | ev.Warned():
+            case (
+                ev.Substituted()
+                | ev.Started()
+                | ev.AttemptStarted()
+                | ev.AttemptFailed()
+                | ev.Warned()
+                | ev.CostReported()
+            ):
                 self._route.note(event)
                 if isinstance(event, ev.Substituted):
                     self._model = event.answering
@@ -64,8 +71,7 @@ class GenerateEncoder:
         return b"]" if self._begun else b"[]"
 
     def body(self, answer: ev.Answer) -> dict[str, Any]:
-        for event in (*answer.attempts, *answer.warnings, ev.Started(answer.provider, answer.model)):
-            self._route.note(event)
+        self._route.take(answer)
         if answer.asked is not None:
             self._model = answer.model
         candidates = [self._whole(at, choice) for at, choice in enumerate(answer.choices)]

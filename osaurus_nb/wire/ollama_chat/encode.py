@@ -85,7 +85,14 @@ class LineEncoder:
                 return self._part(event) if event.choice == 0 else b""
             case ev.UsageReported():
                 self._usage = event.usage
-            case ev.Substituted() | ev.Started() | ev.AttemptStarted() | ev.AttemptFailed() | ev.Warned():
+            case (
+                ev.Substituted()
+                | ev.Started()
+                | ev.AttemptStarted()
+                | ev.AttemptFailed()
+                | ev.Warned()
+                | ev.CostReported()
+            ):
                 self._route.note(event)
                 if isinstance(event, ev.Substituted):
                     self._head["model"] = event.answering
@@ -99,8 +106,7 @@ class LineEncoder:
         return b""
 
     def body(self, answer: ev.Answer) -> dict[str, Any]:
-        for event in (*answer.attempts, *answer.warnings, ev.Started(answer.provider, answer.model)):
-            self._route.note(event)
+        self._route.take(answer)
         if answer.asked is not None:
             self._head["model"] = answer.model
         choice = answer.choices[0]

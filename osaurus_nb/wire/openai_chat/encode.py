@@ -50,7 +50,14 @@ class ChatEncoder:
                 return self._failed(event.error)
             case ev.UsageReported():
                 self._usage = event.usage
-            case ev.Substituted() | ev.Started() | ev.AttemptStarted() | ev.AttemptFailed() | ev.Warned():
+            case (
+                ev.Substituted()
+                | ev.Started()
+                | ev.AttemptStarted()
+                | ev.AttemptFailed()
+                | ev.Warned()
+                | ev.CostReported()
+            ):
                 self._note(event)
             case ev.PartEnded() | ev.Relayed():
                 pass
@@ -64,8 +71,7 @@ class ChatEncoder:
         return frame({**self._frame, "choices": [], "usage": write_usage(self._usage)}) + DONE
 
     def body(self, answer: ev.Answer) -> dict[str, Any]:
-        for event in (*answer.attempts, *answer.warnings, ev.Started(answer.provider, answer.model)):
-            self._route.note(event)
+        self._route.take(answer)
         if answer.asked is not None:
             self._frame["model"] = answer.model
         return {

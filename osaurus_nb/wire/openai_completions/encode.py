@@ -52,7 +52,14 @@ class CompletionEncoder:
                 return self._failed(event.error)
             case ev.UsageReported():
                 self._usage = event.usage
-            case ev.Substituted() | ev.Started() | ev.AttemptStarted() | ev.AttemptFailed() | ev.Warned():
+            case (
+                ev.Substituted()
+                | ev.Started()
+                | ev.AttemptStarted()
+                | ev.AttemptFailed()
+                | ev.Warned()
+                | ev.CostReported()
+            ):
                 self._route.note(event)
                 if isinstance(event, ev.Substituted):
                     self._frame["model"] = event.answering
@@ -64,8 +71,7 @@ class CompletionEncoder:
         return frame({**self._frame, "choices": [], "usage": write_usage(self._usage)}) + DONE
 
     def body(self, answer: ev.Answer) -> dict[str, Any]:
-        for event in (*answer.attempts, *answer.warnings, ev.Started(answer.provider, answer.model)):
-            self._route.note(event)
+        self._route.take(answer)
         if any(isinstance(part, Reasoning) for choice in answer.choices for part in choice.message.parts):
             self._note_thinking()
         if answer.asked is not None:

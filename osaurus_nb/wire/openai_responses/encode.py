@@ -48,7 +48,14 @@ class ResponsesEncoder:
                 return self._interrupt(event.error) if self._relayed else self._begin() + self._fail(event.error)
             case ev.UsageReported():
                 self._usage = event.usage
-            case ev.Substituted() | ev.Started() | ev.AttemptStarted() | ev.AttemptFailed() | ev.Warned():
+            case (
+                ev.Substituted()
+                | ev.Started()
+                | ev.AttemptStarted()
+                | ev.AttemptFailed()
+                | ev.Warned()
+                | ev.CostReported()
+            ):
                 self._note(event)
             case ev.Relayed():
                 self._relayed = True
@@ -65,8 +72,7 @@ class ResponsesEncoder:
         self._response["store"] = False
 
     def body(self, answer: ev.Answer) -> dict[str, Any]:
-        for event in (*answer.attempts, *answer.warnings, ev.Started(answer.provider, answer.model)):
-            self._route.note(event)
+        self._route.take(answer)
         self._response["osaurus"] = {**self._route.first(), **(self._route.last() or {})}
         self._response |= _ending(answer, self._response["created_at"], self._now)
         self._response["output"] = output_items(answer, id=self._id)
