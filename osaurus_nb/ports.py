@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
+from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import Event
 from osaurus_nb.models import ModelCard, TokenCount, Usage
 from osaurus_nb.request import ChatRequest, Sent
@@ -152,21 +153,16 @@ class Priced(Protocol):
 class Bid:
     """One call that is about to be made, for who meters it.
 
-    `input_tokens` estimates the prompt, when it is asked to; `output_tokens` is the caller's own limit for all answers
-    together. `fallbacks` is how many candidates failed before.
+    `size` estimates it, when it is asked to: the prompt's tokens, and the caller's own limit for all answers together.
     """
 
     step: Step
     number: int
     card: ModelCard
     adapter: Adapter
-    input_tokens: Callable[[], int]
-    output_tokens: int | None = None
+    size: Callable[[], tuple[int, int | None]]
     profile: str | None = None
-
-    @property
-    def fallbacks(self) -> int:
-        return self.number - 1
+    max_cost_micro: int | None = None
 
 
 class Account(Protocol):
@@ -174,7 +170,7 @@ class Account(Protocol):
 
     @property
     def room(self) -> int | None:
-        """So many output tokens are paid for, where the caller set no limit and a cap demands one."""
+        """So many tokens of output a cap leaves, where it demands a limit and the caller set none."""
 
     def saw(self, event: Event, /) -> None:
         """This came from the candidate."""
@@ -185,8 +181,11 @@ class Account(Protocol):
     def cost(self) -> Cost | None:
         """What it cost, as far as is known now; None where nobody meters."""
 
-    def close(self, error: BaseException | None = None, /) -> None:
-        """It is over; `error` is why it broke off. Only the first call counts."""
+    def close(self, error: OsaurusError | None = None, /) -> None:
+        """It is over; `error` is why it broke off. Only the first call of this and of `void` counts."""
+
+    def void(self) -> None:
+        """Nothing was sent after all."""
 
 
 class Meter(Protocol):
@@ -194,6 +193,26 @@ class Meter(Protocol):
 
     async def open(self, bid: Bid, /) -> Account:
         """To be awaited before anything is sent. Raises BudgetExceeded; no other fault of its own stops an answer."""
+
+
+class Unmetered:
+    """Nobody counts. An account too: its own, for every call."""
+
+    room = None
+
+    async def open(self, bid: Bid, /) -> Account:
+        return self
+
+    def saw(self, event: Event, /) -> None: ...
+
+    def used(self, usage: Usage, /) -> None: ...
+
+    def cost(self) -> Cost | None:
+        return None
+
+    def close(self, error: OsaurusError | None = None, /) -> None: ...
+
+    def void(self) -> None: ...
 
 
 class Books(Protocol):
@@ -212,6 +231,13 @@ class Books(Protocol):
         """Strike the open lines of a step that never was charged. How many there were."""
 
     async def status(self) -> LedgerStatus: ...
+
+
+class Ledger(Meter, Books, Protocol):
+    """Who meters and keeps the books of it."""
+
+    async def aclose(self) -> None:
+        """What was noted is written first."""
 
 
 @dataclass(frozen=True, slots=True)

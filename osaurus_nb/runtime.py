@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from osaurus_nb.catalog import names
@@ -19,10 +20,12 @@ from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, Tested, TokenCount
 from osaurus_nb.ports import (
     PLAIN,
     Adapter,
+    Books,
     Clock,
     Counter,
     Decider,
     Embedder,
+    Ledger,
     Observation,
     Observer,
     SentCounter,
@@ -37,6 +40,7 @@ from osaurus_nb.providers.trial import trial
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.routing import deciding, engine
 from osaurus_nb.routing.advice import advised
+from osaurus_nb.routing.metering import Unkept, metered
 from osaurus_nb.routing.plan import Candidate, Plan, chain
 from osaurus_nb.routing.tokens import estimate, estimate_texts
 
@@ -53,9 +57,13 @@ class Backend(Protocol):
 
     async def count_tokens(self, request: ChatRequest, /, *, sent: Sent | None = None) -> TokenCount: ...
 
-    async def embed(self, request: EmbeddingRequest, /) -> Embeddings: ...
+    async def embed(self, request: EmbeddingRequest, terms: Terms = ..., /) -> Embeddings: ...
 
     async def decide(self, request: DecisionRequest, terms: Terms = ..., /) -> Decisions: ...
+
+    @property
+    def books(self) -> Books:
+        """What was spent through it."""
 
     async def models(self) -> Sequence[ModelCard]: ...
 
@@ -92,11 +100,13 @@ class Runtime:
         self,
         sources: Sources | Iterable[Adapter],
         *,
+        ledger: Ledger | None = None,
         observers: Sequence[Observer] = (),
         clock: Clock | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
         self._sources = _Fixed(sources) if isinstance(sources, Iterable) else sources
+        self._ledger = ledger or Unkept()
         self._observers = observers
         self._clock = clock or SystemClock()
         self._timeouts = timeouts or Timeouts()
@@ -104,6 +114,11 @@ class Runtime:
         self._followed: Mapping[str, Adapter] | None = None
         self._here: Sequence[ModelCard] = ()
         self._broken: set[int] = set()
+
+    @property
+    def books(self) -> Books:
+        """What was spent through this runtime, and by others in the same home."""
+        return self._ledger
 
     def launch(self) -> None:
         """Connect the providers now that may connect by themselves, not only when somebody looks for models."""
@@ -155,7 +170,7 @@ class Runtime:
         for warning in request.warnings:
             self._tell(step, warning)
             yield warning
-        async with aclosing(engine.run(plan, request, step, timeouts=self._timeouts)) as stream:
+        async with aclosing(engine.run(plan, request, step, timeouts=self._timeouts, meter=self._ledger)) as stream:
             async for said in stream:
                 event = self._last(said, plan) if isinstance(said, (Failed, Finished)) else said
                 self._tell(step, event)
@@ -179,33 +194,44 @@ class Runtime:
         counted = await adapter.count_tokens(request, card, within) if isinstance(adapter, Counter) else None
         return counted if counted is not None else estimate(request)
 
-    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+    async def embed(self, request: EmbeddingRequest, terms: Terms = PLAIN) -> Embeddings:
         """One vector for each text, by the named model and no other: vectors of two models do not compare."""
-        card, adapter = await self._named(request.model)
+        candidate = await self._candidate(request.model)
+        card, adapter = candidate.card, candidate.adapter
         if not isinstance(adapter, Embedder):
             raise Unsupported(f"'{card.provider}' has no embeddings.", param="model")
-        answer = await adapter.embed(request, card, self._timeouts)
-        return answer if answer.usage is not None else replace(answer, usage=estimate_texts(request.inputs))
+        size = partial(estimate_texts, request.inputs)
+        async with metered(self._ledger, candidate, self._step(request, terms), size) as account:
+            answer = await adapter.embed(request, card, self._timeouts)
+            answer = answer if answer.usage is not None else replace(answer, usage=size())
+            account.used(answer.usage)
+        return answer
 
     async def decide(self, request: DecisionRequest, terms: Terms = PLAIN) -> Decisions:
         """Each question with the probability of each of its options, by the named model and no other."""
         candidate = await self._candidate(request.model)
-        answer, adapter = None, candidate.adapter
-        if isinstance(adapter, Decider):
-            answer = await adapter.decide(request, candidate.card, self._timeouts)
+        answer, step, size = None, self._step(request, terms), partial(estimate_texts, deciding.texts(request))
+        if isinstance(candidate.adapter, Decider):
+            async with metered(self._ledger, candidate, step, size) as account:
+                answer = await candidate.adapter.decide(request, candidate.card, self._timeouts)
+                if answer is None:
+                    account.void()
+                else:
+                    account.used(answer.usage or size())
         if answer is None:
-            answer = await deciding.decide(request, candidate, self._step(request, terms), timeouts=self._timeouts)
-        return answer if answer.usage is not None else replace(answer, usage=estimate_texts(deciding.texts(request)))
+            answer = await deciding.decide(request, candidate, step, timeouts=self._timeouts, meter=self._ledger)
+        return answer if answer.usage is not None else replace(answer, usage=size())
 
     async def aclose(self) -> None:
         await self._connections.aclose()
         await self._sources.aclose()
+        await self._ledger.aclose()
 
     async def _named(self, name: str) -> tuple[ModelCard, Adapter]:
         candidate = await self._candidate(name)
         return candidate.card, candidate.adapter
 
-    def _step(self, request: ChatRequest | DecisionRequest, terms: Terms) -> Step:
+    def _step(self, request: ChatRequest | DecisionRequest | EmbeddingRequest, terms: Terms) -> Step:
         id = uuid.uuid4().hex
         return Step(id, terms.request_id or id, request.model, self._clock.monotonic(), terms=terms)
 

@@ -187,7 +187,7 @@ class LedgerStatus:
     `memory`: it lasts as long as this process. `waiting` lines could not be written yet.
     """
 
-    state: str  # encrypted, plaintext, memory
+    state: Literal["encrypted", "plaintext", "memory", "off"]
     path: str | None
     rows: int = 0
     waiting: int = 0

@@ -18,7 +18,7 @@ from osaurus_nb.errors import Refused, TooSlow, Unsupported
 from osaurus_nb.events import Answer, Failed, Fold, Warned
 from osaurus_nb.messages import Text
 from osaurus_nb.models import ModelCard, Usage
-from osaurus_nb.ports import Step, Timeouts
+from osaurus_nb.ports import Meter, Step, Timeouts
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.routing import ballot, engine
 from osaurus_nb.routing.plan import Candidate, chain
@@ -32,10 +32,12 @@ _NOTICEABLE = 0.01
 _NEEDED: Mapping[ballot.Way, frozenset[str]] = MappingProxyType({"weigh": frozenset({"logprobs", "top_logprobs"})})
 
 
-async def decide(request: DecisionRequest, candidate: Candidate, step: Step, *, timeouts: Timeouts) -> Decisions:
+async def decide(
+    request: DecisionRequest, candidate: Candidate, step: Step, *, timeouts: Timeouts, meter: Meter = engine.UNMETERED
+) -> Decisions:
     """One verdict for each question. The first fault ends it all; a refusal is a verdict and ends nothing."""
     card = candidate.card
-    asking = _Asking(request, candidate, step, timeouts)
+    asking = _Asking(request, candidate, step, timeouts, meter)
     try:
         async with asyncio.timeout(timeouts.total):
             polls = await _gather([asking.poll(question) for question in request.questions])
@@ -75,6 +77,8 @@ class _Asking:
     candidate: Candidate
     step: Step
     timeouts: Timeouts
+    meter: Meter
+    asked: int = 0
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WIDTH))
     unable: set[ballot.Way] = field(default_factory=set)
 
@@ -110,8 +114,11 @@ class _Asking:
     async def _chat(self, request: ChatRequest, *, needed: Container[str | None]) -> Answer | None:
         """The whole answer; None, and nothing sent, where the dialect leaves out a parameter that is needed."""
         fold = Fold()
+        self.asked += 1
+        step = replace(self.step, id=f"{self.step.id}-{self.asked}")  # each is a call of its own, and paid as one
         plan = chain(self.candidate.card.name, [self.candidate])
-        async with aclosing(engine.run(plan, request, self.step, timeouts=self.timeouts)) as events:
+        chat = engine.run(plan, request, step, timeouts=self.timeouts, meter=self.meter)
+        async with aclosing(chat) as events:
             async for event in events:
                 if isinstance(event, Warned) and event.param in needed:
                     return None

@@ -1,7 +1,7 @@
 """Walks a plan: asks one candidate after the other until one answers, and says so on the stream.
 
 The commit point is the first visible byte. Before it a failure costs nothing and the next candidate is asked;
-after it a failure is told and nothing is ever spliced on.
+after it a failure is told and nothing is ever spliced on. Each candidate is metered while it is asked.
 """
 
 from __future__ import annotations
@@ -9,52 +9,45 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from osaurus_nb import money
-from osaurus_nb.errors import EmptyAnswer, NoEligibleModel, OsaurusError, RequestError, StreamCut, TooSlow
+from osaurus_nb.errors import Cancelled, NoEligibleModel, OsaurusError, RequestError, StreamCut, TooSlow
 from osaurus_nb.events import (
     AttemptFailed,
     AttemptStarted,
+    CostReported,
     Event,
     Failed,
     Finished,
     Substituted,
-    UsageReported,
     Warned,
     is_token,
-    is_visible,
 )
-from osaurus_nb.models import Charge
-from osaurus_nb.ports import Attempt, Step, Timeouts
+from osaurus_nb.ports import Account, Attempt, Bid, Meter, Step, Timeouts, Unmetered
 from osaurus_nb.request import ChatRequest
+from osaurus_nb.routing.gate import Gate
 from osaurus_nb.routing.plan import Candidate, Plan
+from osaurus_nb.routing.tokens import estimate
 from osaurus_nb.routing.watchdog import Expired, Watchdog
+from osaurus_nb.spending import Cost
 
-#: Events held back before the commit point; a preamble longer than this is a failure, not an answer.
-MAX_HELD = 10_000
+UNMETERED = Unmetered()
 
 
-async def run(plan: Plan, request: ChatRequest, step: Step, *, timeouts: Timeouts) -> AsyncGenerator[Event, None]:
+async def run(
+    plan: Plan, request: ChatRequest, step: Step, *, timeouts: Timeouts, meter: Meter = UNMETERED
+) -> AsyncGenerator[Event, None]:
     """The one stream of a step. It ends in `Finished` or in exactly one `Failed`; closing it stops the work."""
     if not plan.candidates:
         yield Failed(NoEligibleModel(f"No model can answer for '{plan.asked}'."))
         return
-    ends = asyncio.get_running_loop().time() + request.route.deadline if request.route.deadline is not None else None
+    walk = _Walk(request, step, timeouts, meter)
     for number, candidate in enumerate(plan.candidates, start=1):
         card, last = candidate.card, number == len(plan.candidates)
-        gate = _Gate(candidate, hold=not last, opening=_opening(plan, candidate, number))
+        gate = Gate(candidate.card, hold=not last, opening=_opening(plan, candidate, number))
         yield AttemptStarted(number, card.provider, card.name)
         try:
-            attempt = _attempt(candidate, request, step, number, timeouts)
-            asked = request
-            if step.sent is not None and attempt.sent is None:
-                asked = step.sent.read()
-                for noticed in asked.warnings:
-                    _refuse_warning(noticed, asked)
-                    for ready in gate.admit(noticed):
-                        yield ready
-            async with aclosing(_watched(candidate, asked, attempt, ends)) as stream:
+            async with aclosing(walk.ask(candidate, number)) as stream:
                 async for event in stream:
                     _refuse_warning(event, request)
                     for ready in gate.admit(event):
@@ -71,6 +64,87 @@ async def run(plan: Plan, request: ChatRequest, step: Step, *, timeouts: Timeout
                 return
 
 
+@dataclass(slots=True)
+class _Walk:
+    """What all attempts of one step share."""
+
+    request: ChatRequest
+    step: Step
+    timeouts: Timeouts
+    meter: Meter
+    ends: float | None = None
+    accounts: list[Account] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.request.route.deadline is not None:
+            self.ends = asyncio.get_running_loop().time() + self.request.route.deadline
+
+    async def ask(self, candidate: Candidate, number: int) -> AsyncGenerator[Event, None]:
+        """One candidate's events, each awaited under the deadlines and metered; what the step cost before its end."""
+        asked, attempt = self.request, _attempt(candidate, self.request, self.step, number, self.timeouts)
+        if self.step.sent is not None and attempt.sent is None:
+            asked = self.step.sent.read()
+            for warning in asked.warnings:
+                yield warning
+        account = await self.meter.open(self._bid(candidate, number))
+        self.accounts.append(account)
+        dog = Watchdog(attempt.timeouts, ends=self.ends)
+        fault: OsaurusError | None = Cancelled("The caller stopped it.")
+        told: Cost | None = None
+        try:
+            if account.room is not None:
+                asked, attempt = self._narrowed(asked, account.room), replace(attempt, sent=None)
+                yield _narrow(account.room)
+            async with aclosing(candidate.adapter.stream(asked, candidate.card, attempt)) as stream:
+                while True:
+                    event = await dog.next(stream)
+                    if is_token(event):
+                        dog.saw_token()
+                    account.saw(event)
+                    if isinstance(event, Finished) and not told and (told := self._cost()) is not None:
+                        yield CostReported(told)
+                    yield event
+        except StopAsyncIteration:
+            fault = None
+        except Expired as exc:
+            card = candidate.card
+            fault = TooSlow(f"'{card.name}' was too slow: {exc}.", provider=card.provider, model=card.id)
+            raise fault from None
+        except OsaurusError as exc:
+            fault = exc
+            raise
+        finally:
+            dog.stop()
+            account.close(fault)
+
+    def _bid(self, candidate: Candidate, number: int) -> Bid:
+        def size() -> tuple[int, int | None]:
+            whole = self._whole(self.request)
+            limit = whole.sampling.max_output_tokens
+            return estimate(whole).input_tokens, limit * whole.sampling.n if limit is not None else None
+
+        route = self.request.route
+        return Bid(self.step, number, candidate.card, candidate.adapter, size, route.profile, route.max_cost_micro)
+
+    def _cost(self) -> Cost | None:
+        """Of all that was asked so far."""
+        costs = [cost for account in self.accounts if (cost := account.cost()) is not None]
+        return sum(costs[1:], start=costs[0]) if costs else None
+
+    def _whole(self, asked: ChatRequest) -> ChatRequest:
+        return asked if asked.messages or self.step.sent is None else self.step.sent.read()
+
+    def _narrowed(self, asked: ChatRequest, room: int) -> ChatRequest:
+        whole = self._whole(asked)
+        return replace(whole, sampling=replace(whole.sampling, max_output_tokens=max(room // whole.sampling.n, 1)))
+
+
+def _narrow(room: int) -> Warned:
+    return Warned(
+        "budget_limits_output", f"A budget holds and no max_tokens was given: it leaves {room} tokens of output."
+    )
+
+
 def _attempt(candidate: Candidate, request: ChatRequest, step: Step, number: int, timeouts: Timeouts) -> Attempt:
     """An adapter of the caller's own dialect gets his own words; one that is known to be slow gets more time."""
     sent = step.sent
@@ -81,27 +155,6 @@ def _attempt(candidate: Candidate, request: ChatRequest, step: Step, number: int
     if not request.delivery.stream:
         timeouts = replace(timeouts, first_token=None)  # it comes in one piece: the first token with the last
     return Attempt(step, number, timeouts, step.terms.idempotency_key, sent)
-
-
-async def _watched(
-    candidate: Candidate, request: ChatRequest, attempt: Attempt, ends: float | None
-) -> AsyncGenerator[Event, None]:
-    """The adapter's events, each awaited under the deadlines."""
-    card = candidate.card
-    dog = Watchdog(attempt.timeouts, ends=ends)
-    try:
-        async with aclosing(candidate.adapter.stream(request, card, attempt)) as stream:
-            while True:
-                event = await dog.next(stream)
-                if is_token(event):
-                    dog.saw_token()
-                yield event
-    except StopAsyncIteration:
-        return
-    except Expired as exc:
-        raise TooSlow(f"'{card.name}' was too slow: {exc}.", provider=card.provider, model=card.id) from None
-    finally:
-        dog.stop()
 
 
 def _refuse_warning(event: Event, request: ChatRequest) -> None:
@@ -115,58 +168,3 @@ def _refuse_warning(event: Event, request: ChatRequest) -> None:
 def _opening(plan: Plan, candidate: Candidate, number: int) -> Sequence[Event]:
     """What is said before the first word of a candidate that is not the one asked for."""
     return (Substituted(plan.asked, candidate.card.name, "the model asked for failed"),) if number > 1 else ()
-
-
-class _Gate:
-    """Holds a candidate's events back until it commits. With nobody behind it, it lets all pass at once."""
-
-    def __init__(self, candidate: Candidate, *, hold: bool, opening: Sequence[Event]) -> None:
-        self.committed = False
-        self._card = candidate.card
-        self._hold = hold
-        self._charge: Charge | None = None
-        self._before: list[Event] = list(opening)
-
-    def admit(self, event: Event) -> Sequence[Event]:
-        """The events that may be shown now that this one came."""
-        if self.committed:
-            return (event,)
-        self.committed = is_visible(event)
-        if isinstance(event, UsageReported):
-            self._charge = event.charge
-        if isinstance(event, Finished) and not self._hold:
-            self._before.append(_empty_notice(event, self._charge))
-        self._before.append(event)
-        if self._hold and not self.committed:
-            if len(self._before) > MAX_HELD:
-                raise self._empty("it reasons without end")
-            return ()
-        ready, self._before = self._before, []
-        return ready
-
-    def finish(self) -> None:
-        """The candidate ended by itself. Raises EmptyAnswer if it said nothing and another may be asked."""
-        if not self.committed and self._hold:
-            raise self._empty("it finished without a word")
-
-    def _empty(self, why: str) -> EmptyAnswer:
-        said = f"'{self._card.name}' gave no answer: {why}.{_paid(self._charge)}"
-        error = EmptyAnswer(said, provider=self._card.provider)
-        error.charge = self._charge
-        return error
-
-
-_WHY_EMPTY = {
-    "length": "the token limit was used up before a word was shown; raise max_tokens",
-    "content_filter": "the provider's filter withheld it",
-    "stop": "it stopped at once",
-}
-
-
-def _empty_notice(event: Finished, charge: Charge | None) -> Warned:
-    why = _WHY_EMPTY.get(event.finish_reason, "it gave no reason")
-    return Warned("empty_answer", f"The model returned no visible text: {why}.{_paid(charge)}")
-
-
-def _paid(charge: Charge | None) -> str:
-    return f" {money.charged(charge)}" if charge is not None else ""

@@ -1,0 +1,87 @@
+"""Holds a candidate's events back until it commits, and says what an answer without a word was. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from osaurus_nb import money
+from osaurus_nb.errors import EmptyAnswer
+from osaurus_nb.events import CostReported, Event, Finished, UsageReported, Warned, is_visible
+from osaurus_nb.models import Charge, ModelCard, Usage
+from osaurus_nb.spending import Cost
+
+#: Events held back before the commit point; a preamble longer than this is a failure, not an answer.
+MAX_HELD = 10_000
+
+
+class Gate:
+    """For one candidate. With nobody behind it, it lets all pass at once."""
+
+    def __init__(self, card: ModelCard, *, hold: bool, opening: Sequence[Event]) -> None:
+        self.committed = False
+        self._card = card
+        self._hold = hold
+        self._bill = _Bill()
+        self._before: list[Event] = list(opening)
+
+    def admit(self, event: Event) -> Sequence[Event]:
+        """The events that may be shown now that this one came."""
+        if self.committed:
+            return (event,)
+        self.committed = is_visible(event)
+        self._bill.note(event)
+        if isinstance(event, Finished) and not self._hold:
+            self._before.append(_empty_notice(event, self._bill))
+        self._before.append(event)
+        if self._hold and not self.committed:
+            if len(self._before) > MAX_HELD:
+                raise self._empty("it reasons without end")
+            return ()
+        ready, self._before = self._before, []
+        return ready
+
+    def finish(self) -> None:
+        """The candidate ended by itself. Raises EmptyAnswer if it said nothing and another may be asked."""
+        if not self.committed and self._hold:
+            raise self._empty("it finished without a word")
+
+    def _empty(self, why: str) -> EmptyAnswer:
+        said = f"'{self._card.name}' gave no answer: {why}.{self._bill}"
+        error = EmptyAnswer(said, provider=self._card.provider)
+        error.charge = self._bill.charge
+        return error
+
+
+class _Bill:
+    """What was taken for it, as a sentence: by the provider's word, else by the price."""
+
+    def __init__(self) -> None:
+        self.charge: Charge | None = None
+        self.usage = Usage()
+        self.cost: Cost | None = None
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, UsageReported):
+            self.usage, self.charge = event.usage, event.charge
+        elif isinstance(event, CostReported):
+            self.cost = event.cost
+
+    def __str__(self) -> str:
+        if self.charge is not None:
+            return f" {money.charged(self.charge)}"
+        if self.cost is None or not self.cost.micro:
+            return ""
+        tokens = f" for {self.usage.total} tokens" if self.usage.total else ""
+        return f" It cost {'about ' if self.cost.estimated else ''}{money.row(self.cost.micro)}{tokens}."
+
+
+_WHY_EMPTY = {
+    "length": "the token limit was used up before a word was shown; raise max_tokens",
+    "content_filter": "the provider's filter withheld it",
+    "stop": "it stopped at once",
+}
+
+
+def _empty_notice(event: Finished, bill: _Bill) -> Warned:
+    why = _WHY_EMPTY.get(event.finish_reason, "it gave no reason")
+    return Warned("empty_answer", f"The model returned no visible text: {why}.{bill}")
