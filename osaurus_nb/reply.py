@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from osaurus_nb import _markup
+from osaurus_nb import _markup, money
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import AttemptFailed, AttemptStarted, FinishReason, Warned
 from osaurus_nb.messages import Message, Reasoning, ToolCall
 from osaurus_nb.models import Timings, Usage
+from osaurus_nb.spending import Cost
+
+#: Why there was nothing to read: reasoning used up the token limit, the limit came before a word, the provider's
+#: filter withheld it, the model ended by itself, or nobody said.
+Emptiness = Literal["reasoning", "length", "content_filter", "stop", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -34,6 +39,8 @@ class Reply:
     error: OsaurusError | None = None
     id: str | None = None
     substituted: bool = False
+    #: What it took, candidates that failed and all rounds included; None where nobody meters.
+    cost: Cost | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -56,6 +63,25 @@ class Reply:
         return self.message.tool_calls
 
     @property
+    def empty(self) -> Emptiness | None:
+        """Why it ended without a visible word; None for any other. Blanks are no word, a tool call is an answer.
+
+        One that was stopped or that failed is not called empty: then it says so itself. `warnings` has the sentence
+        and what it cost.
+        """
+        if self.stopped or self.error is not None or self.text.strip() or self.tool_calls:
+            return None
+        if self.finish_reason == "length":
+            return "reasoning" if self._reasoned else "length"
+        return "unknown" if self.finish_reason == "tool_calls" else self.finish_reason
+
+    @property
+    def _reasoned(self) -> bool:
+        """It did: shown or, as by most providers, only counted. Counts are of all rounds, so one round must be all."""
+        counted = self.usage.reasoning_output_tokens if self.usage is not None and len(self.messages) <= 1 else 0
+        return bool(self.reasoning.strip()) or counted > 0
+
+    @property
     def footer(self) -> str:
         """One line: who answered, how much, how fast, and what was odd."""
         who = f"{self.provider}: {self.model}" if self.provider else self.model or self.asked
@@ -67,6 +93,8 @@ class Reply:
             parts.append(f"{self.timings.total:.1f} s")
             if (speed := self.timings.tokens_per_second(self.usage)) is not None:
                 parts.append(f"{speed:.0f} tokens/s")
+        if self.cost is not None:
+            parts.append(_told(self.cost))
         if self.stopped:
             parts.append("stopped")
         elif self.error is not None:
@@ -75,7 +103,23 @@ class Reply:
             parts.append(f"ended by {self.finish_reason}")
         return " · ".join(parts)
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What there is to know beside the text, in sentences: never nothing where there is no text."""
+        said = [warning.message for warning in self.warnings]
+        if self.empty and not any(warning.code == "empty_answer" for warning in self.warnings):
+            said.append("The model returned no visible text.")
+        return (*said, *([str(self.error)] if self.error else []))
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Plain text and one rich form, in which nothing of the answer can run or load."""
-        notices = [warning.message for warning in self.warnings] + ([str(self.error)] if self.error else [])
-        return _markup.bundle(self.text, footer=self.footer, notices=notices)
+        notices = self.notices
+        shown = _markup.bundle(self.text, footer=self.footer, notices=notices)
+        return shown if self.text.strip() else shown | {"text/plain": "\n".join(notices)}
+
+
+def _told(cost: Cost) -> str:
+    """What is asked of this machine alone is free; `?` is what nobody knows the price of."""
+    if cost.source == "free":
+        return "free"
+    return f"{'about ' if cost.estimated and cost.micro is not None else ''}{money.row(cost.micro)}"
