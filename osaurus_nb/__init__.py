@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from osaurus_nb import providers, ui
+    from osaurus_nb import ledger, providers, ui
+    from osaurus_nb.caps import budget
     from osaurus_nb.client import AsyncClient, Client
     from osaurus_nb.errors import OsaurusError
     from osaurus_nb.front import pull
@@ -36,7 +37,9 @@ _DOORS = {
     "Tool": "osaurus_nb.request",
     "allow_nested_loop": "osaurus_nb.notebook.nested",
     "assistant": "osaurus_nb.messages",
+    "budget": "osaurus_nb.caps",
     "image": "osaurus_nb.messages",
+    "ledger": "osaurus_nb.ledger",
     "providers": "osaurus_nb.providers",
     "pull": "osaurus_nb.front",
     "system": "osaurus_nb.messages",
@@ -44,7 +47,7 @@ _DOORS = {
     "user": "osaurus_nb.messages",
 }
 #: The names that mean a whole module.
-_MODULES = frozenset({"providers", "ui"})
+_MODULES = frozenset({"ledger", "providers", "ui"})
 __all__ = [
     "AsyncClient",
     "Client",
@@ -55,7 +58,9 @@ __all__ = [
     "Tool",
     "allow_nested_loop",
     "assistant",
+    "budget",
     "image",
+    "ledger",
     "providers",
     "pull",
     "system",

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Self, Unpack
 
+from osaurus_nb import caps
 from osaurus_nb import options as opt
 from osaurus_nb._portal import portal
 from osaurus_nb.assembly import backend as assemble
@@ -24,7 +25,7 @@ from osaurus_nb.reply import Reply
 from osaurus_nb.runtime import Backend
 from osaurus_nb.stream import AsyncStream, Stream
 from osaurus_nb.tools import MAX_ROUNDS, Toolbox
-from osaurus_nb.turn import Turn
+from osaurus_nb.turn import Turn, terms
 
 
 class AsyncClient:
@@ -77,7 +78,9 @@ class AsyncClient:
         """The answer as it comes."""
         toolbox = Toolbox(options.get("tools", ()))
         request = opt.request(prompt, options, model=self.model, toolbox=toolbox)
-        return AsyncStream(Turn(lambda: self.backend, request, toolbox, options.get("max_rounds", MAX_ROUNDS)))
+        budgets = caps.holding(options.get("max_cost"))
+        turn = Turn(lambda: self.backend, request, toolbox, options.get("max_rounds", MAX_ROUNDS), budgets)
+        return AsyncStream(turn)
 
     def conversation(self, **defaults: Unpack[ChatOptions]) -> AsyncConversation:
         """A chat that remembers its turns. `defaults` hold for each of them."""
@@ -117,7 +120,8 @@ class AsyncClient:
         A question is a text (yes or no), options (one of them), a pair of both, or a `choice` or `score` made with
         `osaurus_nb.decisions`. A verdict that is not `calibrated` is a bare pick; one that is `refused` says why.
         """
-        return await self.backend.decide(opt.decision(subject, questions, model=model or self.model, extra=extra or {}))
+        request = opt.decision(subject, questions, model=model or self.model, extra=extra or {})
+        return await self.backend.decide(request, terms(caps.holding()))
 
     async def models(self) -> Sequence[ModelCard]:
         """Every model that can be named now."""

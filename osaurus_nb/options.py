@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict, cast
 
+from osaurus_nb.caps import Amount
 from osaurus_nb.decisions import (
     Choice,
     DecisionRequest,
@@ -40,7 +41,8 @@ class ChatOptions(TypedDict, total=False):
     """Everything beside the prompt. A field left out means the model's own default.
 
     `fallbacks` are models that may answer instead, in order, if the named one fails before its first word;
-    `deadline` is for the whole answer, in seconds; `extra` goes to the provider as it is.
+    `deadline` is for the whole answer, in seconds; `max_cost`, e.g. "$0.05", is the most that it may cost, tool rounds
+    included; `extra` goes to the provider as it is.
     """
 
     model: str | None
@@ -64,6 +66,7 @@ class ChatOptions(TypedDict, total=False):
     reasoning_effort: Effort
     fallbacks: Sequence[str]
     deadline: float | None
+    max_cost: Amount | None
     extra: dict[str, Any]
 
 

@@ -7,15 +7,22 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
+from osaurus_nb import origin
+from osaurus_nb.caps import Budget
 from osaurus_nb.errors import OsaurusError
-from osaurus_nb.events import Answer, Event, Failed, Fold, PartEnded, Warned, fold, is_visible
+from osaurus_nb.events import Answer, CostReported, Event, Failed, Fold, PartEnded, Warned, fold, is_visible
 from osaurus_nb.messages import Message, ToolCall
 from osaurus_nb.models import Timings, Usage
+from osaurus_nb.ports import Terms
 from osaurus_nb.reply import Reply
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.runtime import Backend
+from osaurus_nb.spending import Cost
 from osaurus_nb.tools import Toolbox
+
+T = TypeVar("T", Usage, Cost)
 
 
 @dataclass(slots=True)
@@ -37,18 +44,36 @@ class _Round:
         return calls if len(calls) <= sum(1 for choice, _ in self.ended if choice == 0) else ()
 
 
-class Turn:
-    """Runs once: iterate `events()`, then (or meanwhile) read `reply`."""
+def terms(budgets: Sequence[Budget]) -> Terms:
+    """Those of a question that is asked here and now, under these budgets."""
+    return Terms(origin=origin.current(), caps=tuple(budget.cap for budget in budgets))
 
-    def __init__(self, backend: Callable[[], Backend], request: ChatRequest, toolbox: Toolbox, max_rounds: int) -> None:
+
+class Turn:
+    """Runs once: iterate `events()`, then (or meanwhile) read `reply`.
+
+    Where it comes from, and so whose cell pays, is where it is made; `budgets` hold for all its rounds together.
+    """
+
+    def __init__(
+        self,
+        backend: Callable[[], Backend],
+        request: ChatRequest,
+        toolbox: Toolbox,
+        max_rounds: int,
+        budgets: Sequence[Budget] = (),
+    ) -> None:
         self._backend = backend
         self._request = request
         self._toolbox = toolbox
         self._max_rounds = max_rounds
+        self._budgets = budgets
+        self._terms = terms(budgets)
         self._round = _Round(Fold(), set())
         self._whole: list[Event] = []  # route events and warnings of all rounds
         self._added: list[Message] = []
         self._spent: Usage | None = None
+        self._paid: Cost | None = None
         self._began = self._first = self._ended = 0.0
         self._finished = False
         self._error: OsaurusError | None = None
@@ -78,14 +103,22 @@ class Turn:
             self._ended = time.monotonic()
 
     async def _ask(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        async with aclosing(self._backend().stream(request)) as stream:
-            async for event in stream:
-                self._round.add(event)
-                if not self._first and is_visible(event):
-                    self._first = time.monotonic()
-                yield event
-                if isinstance(event, Failed):
-                    raise event.error
+        cost: Cost | None = None
+        try:
+            async with aclosing(self._backend().stream(request, self._terms)) as stream:
+                async for event in stream:
+                    self._round.add(event)
+                    if not self._first and is_visible(event):
+                        self._first = time.monotonic()
+                    if isinstance(event, CostReported):
+                        cost = event.cost
+                    yield event
+                    if isinstance(event, Failed):
+                        raise event.error
+        finally:
+            if cost is not None:
+                for budget in self._budgets:
+                    budget.add(cost)
 
     async def _answer_tools(self, request: ChatRequest, calls: Sequence[ToolCall]) -> ChatRequest:
         """Run the calls side by side and put them and their results behind the conversation."""
@@ -94,6 +127,7 @@ class Turn:
         self._added += [answer.choices[0].message, *results]
         self._whole += [*answer.attempts, *answer.warnings]
         self._spent = _sum(self._spent, answer.usage)
+        self._paid = _sum(self._paid, answer.cost)
         self._round = _Round(Fold(), set())
         choice = "auto" if request.tool_choice not in (None, "auto", "none") else request.tool_choice
         return replace(request, messages=(*self._request.messages, *self._added), tool_choice=choice)
@@ -115,6 +149,7 @@ class Turn:
             asked=self._request.model,
             finish_reason=answer.finish_reason,
             usage=_sum(self._spent, answer.usage),
+            cost=_sum(self._paid, answer.cost),
             timings=self._timings(),
             attempts=(*before.attempts, *answer.attempts),
             warnings=(*before.warnings, *answer.warnings),
@@ -136,5 +171,5 @@ def _message(answer: Answer) -> Message | None:
     return answer.choices[0].message if answer.choices else None
 
 
-def _sum(one: Usage | None, other: Usage | None) -> Usage | None:
+def _sum(one: T | None, other: T | None) -> T | None:
     return one + other if one is not None and other is not None else one or other

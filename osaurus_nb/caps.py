@@ -1,0 +1,87 @@
+"""How much the calls of a block, or of one question, may spend together. Counts no tokens: the meter keeps the cap."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from contextvars import ContextVar
+from decimal import Decimal
+from typing import Self
+
+from osaurus_nb import money
+from osaurus_nb.spending import Cap, Cost
+
+#: What an amount of US dollars may be written as: "$0.50", 0.5, Decimal("0.5").
+Amount = str | float | Decimal
+
+
+class Budget:
+    """`with osaurus.budget("$0.50") as b:` - no call inside is made that could take the block past it.
+
+    It holds for everything that the block calls and awaits, tasks included; inside another one both hold. Entered
+    again, it goes on where it was. A thread that the block starts is not inside, unless it is run in a copy of its
+    context: `pool.submit(contextvars.copy_context().run, client.chat, "...")`.
+    """
+
+    def __init__(self, amount: Amount) -> None:
+        self._cap = Cap(f"budget:{uuid.uuid4().hex[:12]}", money.parse(amount))
+        self._spent = 0
+        self._lock = threading.Lock()
+
+    @property
+    def cap(self) -> Cap:
+        """As each call inside carries it."""
+        return self._cap
+
+    @property
+    def limit(self) -> Decimal:
+        """In US dollars."""
+        return _dollars(self._cap.limit_micro)
+
+    @property
+    def spent(self) -> Decimal:
+        """In US dollars, by the calls inside that have ended. What is still running is not in it."""
+        return _dollars(self._spent)
+
+    @property
+    def left(self) -> Decimal:
+        """In US dollars; never less than nothing."""
+        return _dollars(max(self._cap.limit_micro - self._spent, 0))
+
+    def add(self, cost: Cost) -> None:
+        """A call inside ended, and cost this."""
+        with self._lock:  # calls end in several threads
+            self._spent += cost.micro or 0
+
+    def __enter__(self) -> Self:
+        _open.set((*_open.get(), self))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _open.set(tuple(budget for budget in _open.get() if budget is not self))
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
+
+    def __repr__(self) -> str:
+        return f"<Budget {money.row(self._spent)} of {money.row(self._cap.limit_micro)} spent>"
+
+
+_open: ContextVar[tuple[Budget, ...]] = ContextVar("osaurus_budgets", default=())
+
+
+def budget(amount: Amount) -> Budget:
+    """A cap for a block: `with osaurus.budget("$0.50") as b:`. Raises RequestError for what is no amount."""
+    return Budget(amount)
+
+
+def holding(max_cost: Amount | None = None) -> tuple[Budget, ...]:
+    """Those that hold for a question that is asked here and now, and one for itself if it has a `max_cost`."""
+    return _open.get() if max_cost is None else (*_open.get(), Budget(max_cost))
+
+
+def _dollars(micro: int) -> Decimal:
+    return Decimal(micro) / 1_000_000
