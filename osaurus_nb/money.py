@@ -1,13 +1,40 @@
-"""How amounts are shown: a balance never better than it is, a row of a list as exactly as one wants to know. Pure.
+"""How amounts are read and shown: a balance never better than it is, a row as exactly as one wants to know. Pure.
 
-Amounts are millionths of a US dollar. What is none is shown as `?`, never as nothing.
+Amounts are millionths of a US dollar. What is none is shown as `?`, never as nothing, and is never read as an amount.
 """
 
 from __future__ import annotations
 
+import re
+from decimal import ROUND_HALF_UP, Decimal
+
+from osaurus_nb.errors import RequestError
 from osaurus_nb.models import Charge
 
+_MICRO = Decimal(1_000_000)
+#: More is a slip of the keyboard, and sums must fit a database's integers.
+_MOST = Decimal(1_000_000_000)
+_DOLLARS = re.compile(r"\$?\s*((?:\d+(?:\.\d*)?|\.\d+))(?:\s*(?:USD|usd))?", re.ASCII)
+
 _CENT, _LEAST = 10_000, 100
+
+
+def parse(amount: str | float | Decimal, param: str | None = None) -> int:
+    """Micro-dollars of an amount in US dollars: "$0.50", "0.5", "0.5 USD", 0.5. Half a millionth is rounded up.
+
+    Raises RequestError for what is none, is less than nothing or more than a billion; `param` names the field.
+    """
+    dollars = _decimal(amount)
+    if dollars is None or not 0 <= dollars <= _MOST:
+        field = f"{param}: " if param else ""
+        raise RequestError(f'{field}not an amount in US dollars. Write one like "0.50" or "$2".', param=param)
+    return int((dollars * _MICRO).to_integral_value(ROUND_HALF_UP))
+
+
+def exact(micro: int) -> str:
+    """Dollars to the last millionth, for files and fields: 0.5 for 500000. `parse` reads it back as the same."""
+    whole, rest = divmod(abs(micro), 1_000_000)
+    return f"{'-' if micro < 0 else ''}{whole}{f'.{rest:06}'.rstrip('0') if rest else ''}"
 
 
 def balance(micro: int | None) -> str:
@@ -38,3 +65,13 @@ def charged(charge: Charge) -> str:
 def _dollars(micro: int, units: int, places: int) -> str:
     whole, rest = divmod(units, 10**places)
     return f"{'-' if micro < 0 and units else ''}${whole}.{rest:0{places}}"
+
+
+def _decimal(amount: object) -> Decimal | None:
+    if isinstance(amount, str):
+        found = _DOLLARS.fullmatch(amount.strip()) if len(amount) <= 64 else None
+        return Decimal(found[1]) if found else None
+    if isinstance(amount, bool) or not isinstance(amount, int | float | Decimal):
+        return None
+    exact = Decimal(repr(amount)) if isinstance(amount, float) else Decimal(amount)
+    return exact if exact.is_finite() else None
