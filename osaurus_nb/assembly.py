@@ -124,7 +124,7 @@ class _Keys:
 
     async def ready(self) -> None:
         """Open the vault if a secret of this provider is in it. The user may have to be asked."""
-        if self._secrets.status().state == "unopened" and self._secrets.names(self._provider.id):
+        if not self._secrets.settled and self._secrets.names(self._provider.id):
             await self._secrets.ready()
 
     def keys(self) -> Iterator[Key]:
@@ -144,6 +144,6 @@ class _Keys:
 
     def get(self, name: str) -> str | None:
         """The secret, as far as it is known without asking anybody. Raises SecretsLocked."""
-        if self._secrets.status().state == "unopened" and self._secrets.origin(self._provider.id, name) == "vault":
+        if not self._secrets.settled and self._secrets.origin(self._provider.id, name) == "vault":
             return None
         return self._secrets.get(self._provider.id, name)

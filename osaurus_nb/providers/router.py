@@ -29,8 +29,6 @@ from osaurus_nb.wire.osaurus_router import faults
 
 log = logging.getLogger("osaurus_nb")
 
-#: Its name in the app's file of providers. It is never written there; a row of this id is not ours to show.
-ROUTER_ID = "2CFBD528-62FD-4EF0-A143-3FE532F03840"
 CHAT = "/v1/chat/completions"
 #: Seconds in which its list of models must be there.
 LIST_TIMEOUT = 30.0

@@ -122,6 +122,11 @@ class Secrets:
             return "memory of this process"
         return "vault" if (provider, name) in self._vault.places() else None
 
+    @property
+    def settled(self) -> bool:
+        """Is the vault open, or known not to open? Cheap: it is asked for every request."""
+        return self._vault.settled()
+
     async def ready(self) -> SecretsStatus:
         """Open the vault, off the loop, if there is one and it was not tried before. Raises VaultDamaged."""
         if not self._vault.settled():
