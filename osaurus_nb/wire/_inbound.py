@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from osaurus_nb import money
 from osaurus_nb.errors import RequestError, Warned
 from osaurus_nb.wire._json import parse, shown
 
@@ -17,6 +18,14 @@ Body = TypeVar("Body", bound=BaseModel)
 #: Our key `deadline_ms`, in every dialect: up to a day.
 MAX_DEADLINE = 86_400_000
 Deadline = Annotated[int, Field(gt=0, le=MAX_DEADLINE)]
+
+
+def _max_cost(value: Any) -> int | None:
+    return None if value is None else money.parse(value, "max_cost")
+
+
+#: Our key `max_cost`, in every dialect: US dollars in the body, whole millionths of one once it is read.
+MaxCost = Annotated[int | None, BeforeValidator(_max_cost)]
 
 
 class Open(BaseModel):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from osaurus_nb import money
 from osaurus_nb.errors import RequestError
 from osaurus_nb.models import ModelCard, Quirk
 from osaurus_nb.request import ChatRequest, Delivery, RouteOptions, Sent
@@ -20,7 +21,7 @@ from osaurus_nb.wire._reading import Relay
 from osaurus_nb.wire._sse import ascii_json
 
 #: Keys of ours, which a body may have in every dialect and no provider knows.
-_OURS = ("fallbacks", "deadline_ms")
+_OURS = ("fallbacks", "deadline_ms", "max_cost")
 #: Where a parser of somebody else's may end a line.
 OTHER_BREAKS = tuple(character.encode() for character in "\r\x85\u2028\u2029")
 _BREAKS = (b"\n", *OTHER_BREAKS)
@@ -59,7 +60,12 @@ def _route(payload: Mapping[str, Any]) -> RouteOptions | None:
         return None
     if wait is not None and not (type(wait) is int and 0 < wait <= MAX_DEADLINE):
         return None
-    return RouteOptions(fallbacks=tuple(names or ()), deadline=wait / 1000 if wait is not None else None)
+    try:
+        most = money.parse(payload["max_cost"]) if payload.get("max_cost") is not None else None
+    except RequestError:
+        return None
+    deadline = wait / 1000 if wait is not None else None
+    return RouteOptions(fallbacks=tuple(names or ()), deadline=deadline, max_cost_micro=most)
 
 
 def unchanged(sent: Sent, card: ModelCard, touched: Touched) -> dict[str, Any] | None:

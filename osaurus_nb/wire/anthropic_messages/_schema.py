@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from osaurus_nb.wire._inbound import Deadline, Open, by_type
+from osaurus_nb.wire._inbound import Deadline, MaxCost, Open, by_type
 
 
 class Base64Source(Open):
@@ -272,6 +272,7 @@ class CountBody(Open):
     # Keys of ours. The vendor has fallbacks too, but not as a list of names.
     fallbacks: Any = None
     deadline_ms: Deadline | None = None
+    max_cost: MaxCost = None
     strict_params: bool | None = None
 
 

@@ -159,6 +159,7 @@ def _route(body: schema.CountBody) -> ask.RouteOptions:
     return ask.RouteOptions(
         fallbacks=tuple(body.fallbacks) if _are_names(body.fallbacks) else (),
         deadline=body.deadline_ms / 1000 if body.deadline_ms is not None else None,
+        max_cost_micro=body.max_cost,
         strict_params=bool(body.strict_params),
     )
 

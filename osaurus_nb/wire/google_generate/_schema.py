@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from osaurus_nb.wire._inbound import Deadline, Open
+from osaurus_nb.wire._inbound import Deadline, MaxCost, Open
 
 
 class _Camel(Open):
@@ -131,6 +131,7 @@ class GenerateBody(_Camel):
     service_tier: str | None = None
     fallbacks: list[str] | None = None
     deadline_ms: Deadline | None = Field(default=None, alias="deadline_ms")
+    max_cost: MaxCost = Field(default=None, alias="max_cost")
     strict_params: bool | None = Field(default=None, alias="strict_params")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from osaurus_nb.wire._inbound import Deadline, Open
+from osaurus_nb.wire._inbound import Deadline, MaxCost, Open
 
 
 class FunctionCall(Open):
@@ -90,6 +90,7 @@ class _Body(Open):
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
     fallbacks: list[str] | None = None
     deadline_ms: Deadline | None = None
+    max_cost: MaxCost = None
     strict_params: bool | None = None
 
 

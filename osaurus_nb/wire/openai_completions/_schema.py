@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from osaurus_nb.wire._inbound import Deadline, Open
+from osaurus_nb.wire._inbound import Deadline, MaxCost, Open
 
 
 def _prompt_tag(value: Any) -> str | None:
@@ -63,4 +63,5 @@ class CompletionBody(Open):
     repetition_penalty: float | None = Field(default=None, gt=0)
     fallbacks: list[str] | None = None
     deadline_ms: Deadline | None = None
+    max_cost: MaxCost = None
     strict_params: bool | None = None

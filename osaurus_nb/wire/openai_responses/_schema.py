@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from osaurus_nb.wire._inbound import Deadline, Open, by_type
+from osaurus_nb.wire._inbound import Deadline, MaxCost, Open, by_type
 
 
 class TextPart(Open):
@@ -297,4 +297,5 @@ class ResponsesBody(Open):
     n: int | None = None
     fallbacks: list[str] | None = None
     deadline_ms: Deadline | None = None
+    max_cost: MaxCost = None
     strict_params: bool | None = None

@@ -206,6 +206,7 @@ def _route(body: schema.ResponsesBody) -> ask.RouteOptions:
     return ask.RouteOptions(
         fallbacks=tuple(body.fallbacks or ()),
         deadline=body.deadline_ms / 1000 if body.deadline_ms is not None else None,
+        max_cost_micro=body.max_cost,
         strict_params=bool(body.strict_params),
     )
 

@@ -1,0 +1,91 @@
+"""Whose question it is and what it may cost, as headers between our own client and server. Pure.
+
+Ids are percent-encoded UTF-8, and anybody's text: cut, not trusted. A budget that cannot be read is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from osaurus_nb import money
+from osaurus_nb.errors import RequestError, Unsupported
+from osaurus_nb.ports import Terms
+from osaurus_nb.spending import Cap, Origin
+
+#: US dollars that the answer may cost, beside what the body says of it.
+MAX_COST = "X-Osaurus-Max-Cost"
+#: Budgets that several questions share: `<id>=<US dollars>`, with commas between them.
+BUDGET = "X-Osaurus-Budget"
+#: How many a question may name, and how much of an id is read.
+MOST_BUDGETS, _LONGEST = 16, 400
+_HEADERS: Mapping[str, str] = {
+    "session": "X-Osaurus-Session",
+    "notebook": "X-Osaurus-Notebook",
+    "cell": "X-Osaurus-Cell",
+    "run": "X-Osaurus-Run",
+}
+_KIND = "budget:"
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+
+
+def headers(terms: Terms) -> dict[str, str]:
+    """What a server of ours is told. The key is not: it knows that better. Raises Unsupported for a cap of its own."""
+    said = {name: _quoted(value) for field, name in _HEADERS.items() if (value := getattr(terms.origin, field))}
+    if terms.caps:
+        said[BUDGET] = ", ".join(_written(cap) for cap in terms.caps)
+    return said
+
+
+def origin(headers: Mapping[str, str], key: str | None) -> Origin:
+    """Where the question comes from, as its caller says; `key` is who that is."""
+    said = {field: _unquoted(headers[name]) or None for field, name in _HEADERS.items() if name in headers}
+    return Origin(**said, key=key)
+
+
+def caps(headers: Mapping[str, str]) -> tuple[Cap, ...]:
+    """The budgets that the question falls under. Raises RequestError that names the header."""
+    named = [part.strip() for part in headers.get(BUDGET, "").split(",")] if BUDGET in headers else []
+    if len(named) > MOST_BUDGETS:
+        raise RequestError(f"'{BUDGET}' names {len(named)} budgets; {MOST_BUDGETS} may hold at once.", param=BUDGET)
+    return tuple(_read(part) for part in named)
+
+
+def most(headers: Mapping[str, str]) -> int | None:
+    """What the answer may cost, in millionths of a US dollar. Raises RequestError that names the header."""
+    return money.parse(headers[MAX_COST], MAX_COST) if MAX_COST in headers else None
+
+
+def _written(cap: Cap) -> str:
+    id = cap.scope.removeprefix(_KIND)
+    if id == cap.scope or not _ID.fullmatch(id):
+        raise Unsupported(f"A server keeps no cap of '{cap.scope.partition(':')[0]}' for its caller: use a budget.")
+    return f"{id}={money.exact(cap.limit_micro)}"
+
+
+def _read(part: str) -> Cap:
+    id, _, amount = part.partition("=")
+    if not _ID.fullmatch(id.strip()):
+        raise RequestError(
+            f"'{BUDGET}' must be <id>=<US dollars>, for example 'tuesday=0.50'; an id is up to 64 letters, digits, "
+            "'-' and '_'.",
+            param=BUDGET,
+        )
+    return Cap(f"{_KIND}{id.strip()}", money.parse(amount.strip(), BUDGET))
+
+
+def _quoted(text: str) -> str:
+    return "".join(_bytes(text[:_LONGEST]))
+
+
+def _bytes(text: str) -> Iterator[str]:
+    for byte in text.encode(errors="replace"):
+        yield chr(byte) if 0x21 <= byte <= 0x7E and byte != ord("%") else f"%{byte:02X}"
+
+
+def _unquoted(text: str) -> str:
+    def plain(match: re.Match[str]) -> str:
+        return bytes.fromhex(match[0].replace("%", "")).decode(errors="replace")
+
+    return _ENCODED.sub(plain, text[: 9 * _LONGEST]).strip()[:_LONGEST]
