@@ -8,23 +8,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from hashlib import sha256
 
+from osaurus_nb.catalog.prices import GRATIS
 from osaurus_nb.config.billing import BillingFile, BillingSettings
 from osaurus_nb.errors import BudgetExceeded
 from osaurus_nb.ledger.account import OpenAccount, Opened
 from osaurus_nb.ledger.budgets import caps, refusal, scopes
 from osaurus_nb.ledger.store import LedgerStore
-from osaurus_nb.models import LOCAL, LOCAL_CLASSES, ROUTER, ModelCard, Usage
+from osaurus_nb.models import LOCAL, LOCAL_CLASSES, ROUTER, ModelCard
 from osaurus_nb.ports import Account, Adapter, Bid, Clock, Priced, SystemClock
 from osaurus_nb.spending import (
-    FREE,
     NOWHERE,
     BudgetState,
     By,
     Cap,
-    Cost,
     Entry,
     LedgerStatus,
     Origin,
@@ -36,19 +34,8 @@ from osaurus_nb.spending import (
 
 #: Tokens of output for which money is set aside where the caller set no limit; and the least that is worth asking for.
 USUAL_OUTPUT, LEAST_OUTPUT = 4096, 256
-
-
-class Gratis:
-    """The tariff of what is asked of nobody but the user's own machines."""
-
-    def cost(self, usage: Usage, at: datetime, /) -> Cost:
-        return FREE
-
-    def at_most(self, input_tokens: int, output_tokens: int, /) -> int:
-        return 0
-
-
-GRATIS = Gratis()
+#: A prompt is estimated by its bytes. Money is set aside for so many times that: no tokenizer of today makes more.
+_SURELY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +105,8 @@ class LedgerMeter:
 
     async def _reserve(self, bid: Bid, tariff: Tariff | None, held: Mapping[str, int | None]) -> Opened:
         """Set aside the most that it can cost; where the caller set no limit to the answer, as much as there is."""
-        given, limit = bid.size()
+        estimated, limit = bid.size()
+        given = _SURELY * estimated
         made = limit if limit is not None else min(USUAL_OUTPUT, bid.card.max_output_tokens or USUAL_OUTPUT)
         needed = tariff.at_most(given, made) if tariff is not None else None
         if tariff is None or needed is None:
@@ -127,12 +115,12 @@ class LedgerMeter:
         if overrun is not None and limit is None:
             made = _affordable(tariff, given, made, overrun)
             if made is not None:
-                needed = tariff.at_most(given, made) or 0
+                needed = tariff.at_most(given, made) or needed
                 overrun = await self._open(bid, held, needed)
         if overrun is not None:
             raise _refused(bid, overrun)
         entry = replace(self._entry(bid), reserved_micro=needed)
-        return Opened(entry, tariff, True, lambda: (given, limit), made if limit is None else None)
+        return Opened(entry, tariff, True, lambda: (estimated, limit), made if limit is None else None)
 
     async def _open(self, bid: Bid, held: Mapping[str, int | None], needed: int) -> Overrun | None:
         return await self._store.open(replace(self._entry(bid), reserved_micro=needed), held)
