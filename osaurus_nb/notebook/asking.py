@@ -16,6 +16,8 @@ from osaurus_nb.stream import AsyncStream
 
 #: Seconds that an interrupted model may take to let go before the cell goes on without it.
 _LET_GO = 1.0
+#: What to do about an answer without a word.
+_AGAIN = "`%osaurus retry` asks again, as a new step; it takes options, such as `--max-tokens 2000`."
 
 
 def ask(make: Callable[[], AsyncStream], view: View, *, model: str) -> Reply:
@@ -38,7 +40,7 @@ def ask(make: Callable[[], AsyncStream], view: View, *, model: str) -> Reply:
         view.fail(error.reply, notices)
         raise
     reply = stream.reply
-    view.end(reply, [*notices, *(warning.message for warning in reply.warnings)])
+    view.end(reply, [*notices, *reply.notices, *([_AGAIN] if reply.empty else [])])
     return reply
 
 

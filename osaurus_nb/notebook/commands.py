@@ -38,7 +38,7 @@ def find(command: str) -> str:
         return "help"
     if command in COMMANDS:
         return command
-    known = ["ask", *COMMANDS]
+    known = ["ask", "retry", *COMMANDS]
     near = difflib.get_close_matches(command, known, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(known)}."
     raise UsageError(f"%osaurus has no command '{command[:40]}'. {hint} To ask a model: %osaurus ask ...")

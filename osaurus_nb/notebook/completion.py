@@ -35,7 +35,7 @@ def matcher(session: Session) -> Callable[[CompletionContext], SimpleMatcherResu
     def complete(context: CompletionContext) -> SimpleMatcherResult:
         line = context.full_text.split("\n")[context.cursor_line][: context.cursor_position]
         if (match := _COMMAND.match(line)) is not None:
-            return _result(match["word"], ["ask", *COMMANDS], "command")
+            return _result(match["word"], ["ask", "retry", *COMMANDS], "command")
         if (match := _ACTION.match(line)) is not None and (command := " ".join(match["command"].split())) in _ACTIONS:
             return _result(match["word"], list(_ACTIONS[command]), "command")
         if (match := _PROVIDER.match(line)) is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -17,7 +18,8 @@ from osaurus_nb.notebook.asking import ask
 from osaurus_nb.notebook.commands import COMMANDS, find
 from osaurus_nb.notebook.display import view
 from osaurus_nb.notebook.interpolation import expand
-from osaurus_nb.notebook.session import Session
+from osaurus_nb.notebook.session import Asked, Session
+from osaurus_nb.options import ChatOptions
 from osaurus_nb.reply import Reply
 
 
@@ -39,11 +41,12 @@ class OsaurusMagics(Magics):
             Explain {{topic}} in one sentence.
 
         Options: -m/--model MODEL, -s/--system TEXT, -t/--temperature T, --max-tokens N, --seed N, --fallback MODEL (can
-        be given several times), --chat (a turn of the running conversation), --new (the first turn of a new one),
-        -o/--out NAME or `-> NAME` (put the Reply into a variable; `_` has it too).
+        be given several times), --max-cost AMOUNT, --chat (a turn of the running conversation), --new (the first turn
+        of a new one), -o/--out NAME or `-> NAME` (put the Reply into a variable; `_` has it too).
 
         In the prompt {{expression}} and $`name` stand for Python values; all other braces stay as they are.
-        As a line: `%osaurus ask [options] QUESTION`, and the commands that `%osaurus help` lists.
+        As a line: `%osaurus ask [options] QUESTION`, `%osaurus retry [options]` (the last question once more), and
+        the commands that `%osaurus help` lists.
         """
         arguments.refuse_keys(line)
         if cell is not None:
@@ -51,6 +54,8 @@ class OsaurusMagics(Magics):
         command, _, rest = line.strip().partition(" ")
         if command == "ask":
             return self._line(rest)
+        if command == "retry":
+            return self._retry(rest)
         self._command(find(command), rest.strip())
         return None
 
@@ -63,6 +68,19 @@ class OsaurusMagics(Magics):
         words, question = arguments.split(head)
         return self._ask(question, arguments.parse(words), name)
 
+    def _retry(self, rest: str) -> Reply:
+        """The last question again: a new step, with the options of then but for those that are given now."""
+        head, name = arguments.arrow(rest)
+        given = arguments.parse(arguments.words(head))
+        if given.new or given.chat:
+            raise UsageError("%osaurus retry takes no --new or --chat: it asks where it was asked before.")
+        if (last := self.session.asked) is None:
+            raise UsageError("There is no question to ask again yet.")
+        given.system = expand(given.system, self._value) if given.system else None
+        options: ChatOptions = {**last.options, **arguments.options(given)}
+        name = arguments.variable(name or given.out) or last.name
+        return self._answer(replace(last, options=options, name=name), again=True)
+
     def _ask(self, prompt: str, given: Namespace, name: str | None) -> Reply:
         name = arguments.variable(name or given.out)
         prompt = expand(prompt, self._value)
@@ -72,18 +90,20 @@ class OsaurusMagics(Magics):
         if given.new:
             self.session.forget()
         remember = given.new or given.chat or self.session.chatting
-        options = arguments.options(given)
+        return self._answer(Asked(prompt, arguments.options(given), remember, name))
+
+    def _answer(self, asked: Asked, *, again: bool = False) -> Reply:
         try:
             reply = ask(
-                lambda: self.session.stream(prompt, options, remember=remember),
+                lambda: self.session.stream(asked, again=again),
                 view(self.session.shell),
-                model=given.model or self.session.client.model,
+                model=asked.options.get("model") or self.session.client.model,
             )
         except OsaurusError as error:
-            self._keep(name, error.reply)
+            self._keep(asked.name, error.reply)
             _shorten(error)
             raise
-        self._keep(name, reply)
+        self._keep(asked.name, reply)
         return self.session.told(reply)
 
     def _command(self, name: str, rest: str) -> None:

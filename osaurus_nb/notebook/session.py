@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -12,6 +13,7 @@ from osaurus_nb._portal import portal
 from osaurus_nb.client import AsyncClient, Client
 from osaurus_nb.conversation import AsyncConversation
 from osaurus_nb.models import ModelCard
+from osaurus_nb.notebook.cells import Cells
 from osaurus_nb.notebook.display import has_front_end
 from osaurus_nb.notebook.listing import Listing
 from osaurus_nb.options import ChatOptions
@@ -19,12 +21,24 @@ from osaurus_nb.reply import Reply
 from osaurus_nb.stream import AsyncStream
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Asked:
+    """A question, and where its Reply goes beside the cell."""
+
+    prompt: str
+    options: ChatOptions
+    remember: bool
+    name: str | None = None
+
+
 class Session:
     """One for each shell; the magics act on it."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
+        self.cells = Cells(shell)
         self.chatting = False
+        self.asked: Asked | None = None
         self._client: AsyncClient | None = None
         self._ours = False
         self._conversation: AsyncConversation | None = None
@@ -63,14 +77,23 @@ class Session:
     def forget(self) -> None:
         """Begin a new conversation."""
         self._conversation = None
+        if self.asked is not None and self.asked.remember:
+            self.asked = None
 
-    def stream(self, prompt: str, options: ChatOptions, *, remember: bool) -> AsyncStream:
-        """The answer to one question; `remember` makes it a turn of the running conversation."""
-        if not remember:
-            return self.client.stream(prompt, **options)
+    def stream(self, asked: Asked, *, again: bool = False) -> AsyncStream:
+        """The answer to one question. `again` asks the last turn of the running conversation once more."""
+        stream = self._stream(asked, again=again)
+        self.asked = asked
+        return stream
+
+    def _stream(self, asked: Asked, *, again: bool) -> AsyncStream:
+        if not asked.remember:
+            return self.client.stream(asked.prompt, **asked.options)
         if self._conversation is None:
             self._conversation = self.client.conversation()
-        return self._conversation.stream(prompt, **options)
+        if again:
+            return self._conversation.stream_retry(**asked.options)
+        return self._conversation.stream(asked.prompt, **asked.options)
 
     def told(self, reply: Reply) -> Reply:
         """This reply is on the screen: as the result of the same cell it is not shown again."""

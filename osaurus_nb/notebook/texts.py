@@ -23,6 +23,7 @@ Options: `-m MODEL`, `-s "system prompt"`, `-t 0.7`, `--max-tokens N`, `--seed N
 |---|---|
 | `%osaurus models` | lists every model that can be named |
 | `%osaurus use NAME` | chooses who answers when none is named |
+| `%osaurus retry` | asks the last question again, as a new step; with other options, e.g. `--max-tokens 2000` |
 | `%osaurus chat on`, `off`, `reset` | makes each cell a turn of one conversation |
 | `%osaurus status` | how each provider is doing |
 | `%osaurus doctor NAME` | what is wrong with a provider, step by step; `--token` asks a word, `--report` for an issue |
