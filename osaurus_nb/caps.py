@@ -23,8 +23,8 @@ class Budget:
     context: `pool.submit(contextvars.copy_context().run, client.chat, "...")`.
     """
 
-    def __init__(self, amount: Amount) -> None:
-        self._cap = Cap(f"budget:{uuid.uuid4().hex[:12]}", money.parse(amount))
+    def __init__(self, amount: Amount, *, param: str | None = None) -> None:
+        self._cap = Cap(f"budget:{uuid.uuid4().hex[:12]}", money.parse(amount, param))
         self._spent = 0
         self._lock = threading.Lock()
 
@@ -80,7 +80,7 @@ def budget(amount: Amount) -> Budget:
 
 def holding(max_cost: Amount | None = None) -> tuple[Budget, ...]:
     """Those that hold for a question that is asked here and now, and one for itself if it has a `max_cost`."""
-    return _open.get() if max_cost is None else (*_open.get(), Budget(max_cost))
+    return _open.get() if max_cost is None else (*_open.get(), Budget(max_cost, param="max_cost"))
 
 
 def _dollars(micro: int) -> Decimal:

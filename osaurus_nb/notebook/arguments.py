@@ -37,6 +37,7 @@ def _parser() -> _Parser:
     parser.add_argument("--max-tokens", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--fallback", action="append")
+    parser.add_argument("--max-cost")
     parser.add_argument("--chat", action="store_true")
     parser.add_argument("--new", action="store_true")
     parser.add_argument("-o", "--out")
@@ -109,4 +110,6 @@ def options(given: Namespace) -> ChatOptions:
         chosen["seed"] = given.seed
     if given.fallback:
         chosen["fallbacks"] = given.fallback
+    if given.max_cost:
+        chosen["max_cost"] = given.max_cost
     return chosen

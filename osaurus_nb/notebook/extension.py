@@ -7,6 +7,7 @@ from typing import Any
 from IPython.core.getipython import get_ipython
 from IPython.core.interactiveshell import InteractiveShell
 
+from osaurus_nb import origin
 from osaurus_nb.client import AsyncClient, Client
 from osaurus_nb.errors import ConfigError
 from osaurus_nb.notebook.completion import matcher
@@ -29,12 +30,14 @@ def load(shell: InteractiveShell) -> None:
     shell.input_transformer_manager.token_transformers.insert(0, Question)
     shell.events.register("post_run_cell", session.cell_ended)
     _formatter(shell).for_type(Reply, session.display)
+    origin.process().add(session.cells)
 
 
 def unload(shell: InteractiveShell) -> None:
     """Leave nothing behind."""
     if (magics := _magics(shell)) is None:
         return
+    origin.process().remove(magics.session.cells)
     _formatter(shell).pop(Reply, None)
     shell.events.unregister("post_run_cell", magics.session.cell_ended)
     shell.input_transformer_manager.token_transformers.remove(Question)
