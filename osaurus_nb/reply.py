@@ -105,15 +105,14 @@ class Reply:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What there is to know beside the text, in sentences: never nothing where there is no text."""
-        said = [warning.message for warning in self.warnings]
-        if self.empty and not any(warning.code == "empty_answer" for warning in self.warnings):
-            said.append("The model returned no visible text.")
-        return (*said, *([str(self.error)] if self.error else []))
+        """The warnings in sentences, and one for an answer without a word in any case."""
+        said = tuple(warning.message for warning in self.warnings)
+        told = any(warning.code == "empty_answer" for warning in self.warnings)
+        return (*said, "The model returned no visible text.") if self.empty and not told else said
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Plain text and one rich form, in which nothing of the answer can run or load."""
-        notices = self.notices
+        notices = [*self.notices, *([str(self.error)] if self.error else [])]
         shown = _markup.bundle(self.text, footer=self.footer, notices=notices)
         return shown if self.text.strip() else shown | {"text/plain": "\n".join(notices)}
 

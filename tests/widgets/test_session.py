@@ -246,3 +246,20 @@ async def test_odd_messages_are_ignored():
         await session.handle(message)
 
     assert screen.sent == []
+
+
+async def test_an_answer_without_a_word_is_asked_again_as_a_new_step():
+    """The view learns why there is nothing to read; its retry is another request, with the model of now."""
+    session, screen, adapter = chat([ReasoningDelta("hm"), PartEnded(), Finished("length")], says("Four."))
+    session.ask("2 + 2?")
+    await screen.until("idle")
+    first = screen.messages[-1]
+
+    await session.handle({"kind": "retry", "id": 2})
+    await screen.until("idle", times=2)
+
+    assert first["empty"] == "reasoning"
+    assert "no visible text" in first["notices"][0]["text"]
+    assert [[message.text for message in request.messages] for request in adapter.requests] == [["2 + 2?"]] * 2
+    assert [message["text"] for message in screen.messages] == ["2 + 2?", "", "Four."]
+    assert "empty" not in screen.messages[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from osaurus_nb.errors import Unreachable
 from osaurus_nb.events import Warned
-from osaurus_nb.messages import assistant
+from osaurus_nb.messages import Reasoning, assistant
 from osaurus_nb.reply import Reply
 from osaurus_nb_widgets.transcript import Answer, Exchange, Transcript, finished, plain
 
@@ -118,3 +118,39 @@ def test_a_repr_shows_no_content():
 
     assert "secret" not in repr(exchange)
     assert "secret" not in repr(exchange.answer)
+
+
+NOTHING = Warned("empty_answer", "The model returned no visible text: the token limit was used up.")
+
+
+def test_an_answer_without_a_word_says_so_once():
+    """It is marked with why, and its one notice is not repeated in other words; a cut answer is no such thing."""
+    thought = (assistant(Reasoning("hm")),)
+    nothing = finished(1, reply("", finish_reason="length", warnings=(NOTHING,), messages=thought))
+    cut = finished(2, reply("Hi", finish_reason="length"))
+
+    shown = nothing.public()
+    assert shown["empty"] == "reasoning"
+    assert shown["reasoning"] == "hm"
+    assert shown["footer"].startswith("p: m")
+    assert shown["notices"] == [{"text": NOTHING.message, "level": "warning"}]
+    assert "empty" not in cut.public()
+
+
+def test_an_answer_without_a_word_is_asked_again_and_not_sent_on():
+    """What it may have cost stays in sight as an earlier answer; no later question builds on its thoughts."""
+    transcript = Transcript()
+    exchange = transcript.ask("one?")
+    thought = (assistant(Reasoning("hm")),)
+    exchange.answer = finished(exchange.answer.id, reply("", finish_reason="length", messages=thought))
+    transcript.ask("two?")
+    sent = [message.text for message in transcript.prompt()]
+    transcript.exchanges.pop()
+
+    transcript.retry()
+
+    assert sent == ["two?"]
+    assert [(row.get("empty"), row.get("superseded", False)) for row in transcript.public()[1:]] == [
+        ("reasoning", True),
+        (None, False),
+    ]

@@ -25,7 +25,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """What one step brought. `said` are the turns that go back to the model, tool calls included."""
+    """What one step brought. `said` are the turns that go back to the model, tool calls included.
+
+    `empty` is why it ended without a visible word, if it did: a `Reply.empty`.
+    """
 
     id: int
     text: str = ""
@@ -34,6 +37,7 @@ class Answer:
     notices: tuple[Notice, ...] = ()
     failed: bool = False
     stopped: bool = False
+    empty: str = ""
     said: tuple[Message, ...] = ()
 
     def public(self, *, superseded: bool = False, writing: bool = False) -> dict[str, Any]:
@@ -47,7 +51,8 @@ class Answer:
             "footer": self.footer,
             "notices": [notice.public() for notice in self.notices],
         }
-        return shown | {mark: True for mark, holds in marks.items() if holds}
+        why = {"empty": self.empty} if self.empty else {}
+        return shown | why | {mark: True for mark, holds in marks.items() if holds}
 
 
 @dataclass(slots=True, repr=False)
@@ -69,7 +74,7 @@ class Exchange:
 
     def turns(self) -> list[Message]:
         """What later questions build on: nothing, if nothing was answered."""
-        said = [message for message in self.answer.said if message.parts]
+        said = [message for message in self.answer.said if message.parts and not self.answer.empty]
         return [user(self.question), *said] if said else []
 
 
@@ -87,11 +92,11 @@ class Transcript:
         return exchange
 
     def retry(self) -> Exchange | None:
-        """Open the last exchange again. Its answer is kept as an earlier one, if it had a word."""
+        """Open the last exchange again. Its answer is kept as an earlier one, if it had a word or may have cost."""
         if not self.exchanges:
             return None
         exchange = self.exchanges[-1]
-        if exchange.answer.text:
+        if exchange.answer.text or exchange.answer.empty:
             exchange.earlier.append(exchange.answer)
         exchange.answer, exchange.writing = Answer(self._new_id()), True
         return exchange
@@ -119,10 +124,10 @@ class Transcript:
 
 def finished(id: int, reply: Reply, extra: Sequence[Notice] = ()) -> Answer:
     """The answer that a reply amounts to, with what there is to know about it. A failure is its last notice."""
-    notices = [*extra, *(Notice(warning.message) for warning in reply.warnings)]
-    if reply.finish_reason == "length":
+    notices = [*extra, *map(Notice, reply.notices)]
+    if reply.finish_reason == "length" and not reply.empty:
         notices.append(Notice("The answer reached its token limit and is cut off there."))
-    if reply.finish_reason == "content_filter":
+    if reply.finish_reason == "content_filter" and not reply.empty:
         notices.append(Notice("The provider's content filter ended this answer."))
     if reply.stopped:
         notices.append(Notice("Stopped." if reply.text else "Stopped before the first word.", "info"))
@@ -138,6 +143,7 @@ def finished(id: int, reply: Reply, extra: Sequence[Notice] = ()) -> Answer:
         notices=tuple(notices),
         failed=reply.error is not None,
         stopped=reply.stopped,
+        empty=reply.empty or "",
         said=reply.messages,
     )
 

@@ -725,9 +725,10 @@ class Bubble {
     const retry = isLast ? { "data-do": "retry" } : null;
     const marks = { error: "osr-error", warning: "osr-warning", info: "osr-info" };
     this.notices.replaceChildren(...(message.notices || []).map(({ text, level }) => h("p", { class: `osr-notice ${marks[level] || ""}` }, text)));
-    if (message.failed && retry) this.notices.append(button("retry", "Try again", { text: true, class: "osr-button osr-again", ...retry }));
-    const copy = message.text ? button("copy", "Copy answer", { class: "osr-tool", "data-copy": "answer" }) : null;
-    const again = retry && !message.failed ? button("retry", "Retry", { class: "osr-tool", ...retry }) : null;
+    const invites = message.failed || message.empty; // then what to do next stands right below why
+    if (invites && retry) this.notices.append(button("retry", message.failed ? "Try again" : "Retry", { text: true, class: "osr-button osr-again", ...retry }));
+    const copy = message.text && !message.empty ? button("copy", "Copy answer", { class: "osr-tool", "data-copy": "answer" }) : null;
+    const again = retry && !invites ? button("retry", "Retry", { class: "osr-tool", ...retry }) : null;
     const chip = message.footer ? h("span", { class: "osr-chip" }, message.footer) : null;
     this.footer.replaceChildren(...[chip, copy, again].filter(Boolean));
   }
@@ -735,7 +736,7 @@ class Bubble {
   /** An answer that was asked again stays at hand, folded. */
   fold(message) {
     if (!message.superseded || this.folded) return;
-    this.folded = h("details", { class: "osr-earlier" }, h("summary", {}, `Earlier answer${message.footer ? ` \u00b7 ${message.footer}` : ""}`), this.answer);
+    this.folded = h("details", { class: "osr-earlier" }, h("summary", {}, `Earlier answer${message.empty ? " without text" : ""}${message.footer ? ` \u00b7 ${message.footer}` : ""}`), this.answer);
     this.node.append(this.folded);
   }
 }
