@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol, cast
 
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import Answer, Event
+from osaurus_nb.ledger.identifiers import identifier
 from osaurus_nb.models import ModelCard
 from osaurus_nb.ports import Terms
 from osaurus_nb.request import ChatRequest, Sent
+from osaurus_nb.spending import Cap, Origin
+from osaurus_nb.wire import terms
 from osaurus_nb_server.recall import Caller, Question
 
 
@@ -47,19 +50,43 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Who asks, and what else a request says beside its body.
+    """Who asks, under which id he is answered, and what else a request says beside its body.
 
     `path` holds what the path's pattern caught, `query` its parameters.
     """
 
     headers: Mapping[str, str]
     caller: Caller
+    request_id: str
     path: Sequence[str] = ()
     query: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
 
-    def terms(self, *, request_id: str | None = None, sent: Sent | None = None) -> Terms:
-        """On which terms this caller asks."""
-        return Terms(request_id, sent, self.headers.get("idempotency-key"), self.caller.spends)
+    def terms(self, *, sent: Sent | None = None, most: int | None = None) -> Terms:
+        """On which terms this caller asks. `most` is what a question without a route of its own may cost, in micro."""
+        return Terms(
+            self.request_id,
+            sent,
+            self.headers.get("idempotency-key"),
+            self.caller.spends,
+            self._origin(),
+            (*terms.caps(self.headers), *([Cap(f"request:{self.request_id}", most)] if most is not None else [])),
+        )
+
+    def limited(self, request: ChatRequest) -> ChatRequest:
+        """The question, which may cost no more than its body and its headers allow."""
+        most = self.most(request.route.max_cost_micro)
+        if most == request.route.max_cost_micro:
+            return request
+        return replace(request, route=replace(request.route, max_cost_micro=most))
+
+    def most(self, said: int | None) -> int | None:
+        """What an answer may cost, in micro, if its body says this much: the header may only make it less."""
+        limits = [limit for limit in (said, terms.most(self.headers)) if limit is not None]
+        return min(limits, default=None)
+
+    def _origin(self) -> Origin:
+        said = terms.origin(self.headers, self.caller.id)
+        return Origin(*(identifier(text) if text else None for text in astuple(said)))
 
 
 @dataclass(frozen=True, slots=True)

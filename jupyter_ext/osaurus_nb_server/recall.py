@@ -36,6 +36,11 @@ class Caller:
     spends: bool
     responses: Callable[[], Awaitable[ResponseStore | None]]
 
+    @property
+    def id(self) -> str:
+        """Under this his spending is counted: the id of his key, or who he is where he has none."""
+        return self.owner.removeprefix("key:")
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -41,7 +41,8 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 #: Ours, and those in which the SDKs of OpenAI and Anthropic look for it.
 _REQUEST_ID = ("X-Osaurus-Request-Id", "X-Request-Id", "Request-Id")
 _ROUTE = ("X-Osaurus-Provider", "X-Osaurus-Model", "X-Osaurus-Upstream-Model", "X-Osaurus-Warnings")
-_EXPOSED = ", ".join((*_REQUEST_ID, *_ROUTE, "Retry-After"))
+_COST = ("X-Osaurus-Cost", "X-Osaurus-Cost-Source")
+_EXPOSED = ", ".join((*_REQUEST_ID, *_ROUTE, *_COST, "Retry-After"))
 
 
 @stream_request_body

@@ -21,7 +21,7 @@ class GenerateHandler(WorkHandler):
 
     async def work(self, address: Address) -> None:
         question = await self.dialect.read(self.codec, bytes(self.body), address)
-        request = question.request
+        request = address.limited(question.request)
         self.body = bytearray()
         route = Route(self.request_id, request.model)
         asked = Asked(route.request_id, int(time.time()), route.elapsed)
@@ -29,9 +29,7 @@ class GenerateHandler(WorkHandler):
             await self._attend(self.dialect.attend, request, asked)
             return
         encoder = cache(lambda: self.dialect.encode(self.codec, question.repeated(), asked))
-        answer = (await self.service.backend()).stream(
-            request, address.terms(request_id=route.request_id, sent=question.sent)
-        )
+        answer = (await self.service.backend()).stream(request, address.terms(sent=question.sent))
         async with aclosing(question.watched(answer, encoder, asked)) as events:
             if request.delivery.stream:
                 await Outlet(self, encoder, route).pour(events)

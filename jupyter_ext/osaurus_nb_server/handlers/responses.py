@@ -92,9 +92,9 @@ class CompactHandler(WorkHandler):
         codec: Any = self.codec
         turn = await recall.turn(codec, bytes(self.body), address.caller)
         self.body = bytearray()
-        request: ChatRequest = codec.summary_request(turn.read, turn.stored)
+        request: ChatRequest = address.limited(codec.summary_request(turn.read, turn.stored))
         route = Route(self.request_id, request.model)
-        answer = await self._asked(request, address.terms(request_id=route.request_id), route)
+        answer = await self._asked(request, address.terms(), route)
         items = [*turn.stored, *turn.read.items(id=route.request_id)]
         usage = answer.usage or Usage(estimated=True)
         body = codec.compaction_body(items, answer.text, usage=usage, id=route.request_id, created=int(time.time()))

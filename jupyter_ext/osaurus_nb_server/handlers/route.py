@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from osaurus_nb.events import (
     AttemptStarted,
+    CostReported,
     Event,
     ReasoningDelta,
     Started,
@@ -17,6 +18,8 @@ from osaurus_nb.events import (
     Warned,
 )
 from osaurus_nb.models import Timings
+from osaurus_nb.money import exact
+from osaurus_nb.spending import Cost
 
 #: Longest value that we put into a header.
 _LONGEST = 512
@@ -34,6 +37,7 @@ class Route:
         self._started: Started | None = None
         self._substituted: Substituted | None = None
         self._warnings: list[Warned] = []
+        self._cost: Cost | None = None
 
     def note(self, event: Event) -> None:
         match event:
@@ -43,6 +47,8 @@ class Route:
                 self._started = event
             case Substituted():
                 self._substituted = event
+            case CostReported(cost=cost):
+                self._cost = cost
             case Warned():
                 self._warnings.append(event)
             case TextDelta() | ReasoningDelta() | ToolCallStarted() if self._first_word is None:
@@ -68,12 +74,19 @@ class Route:
             yield "X-Osaurus-Attempts", str(self._attempts)
         if self._substituted is not None:
             yield "X-Osaurus-Fallback", _plain(self._substituted.answering)
+        if self._cost is not None and self._cost.micro is not None:
+            yield "X-Osaurus-Cost", exact(self._cost.micro)
+            yield "X-Osaurus-Cost-Source", _source(self._cost)
         if self._warnings:
             yield "X-Osaurus-Warnings", _plain(", ".join(_short(warning) for warning in self._warnings))
 
 
 def _short(warning: Warned) -> str:
     return f"{warning.code}; param={warning.param}" if warning.param else warning.code
+
+
+def _source(cost: Cost) -> str:
+    return "; ".join(filter(None, (cost.source, "estimated" if cost.estimated else None)))
 
 
 def _plain(text: str) -> str:

@@ -31,7 +31,7 @@ class WorkHandler(ApiHandler):
         self.service.active.add(self)
         try:
             caller = Caller(self.owner, self.key is None or self.key.opens("spend"), self.service.responses)
-            await self.work(Address(self.request.headers, caller, path, self.request.query_arguments))
+            await self.work(Address(self.request.headers, caller, self.request_id, path, self.request.query_arguments))
         except StreamClosedError:
             self._left = True
         except asyncio.CancelledError:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from osaurus_nb import money
+from osaurus_nb.errors import RequestError
 from osaurus_nb.events import AttemptStarted, Event, Started, Warned
 from osaurus_nb.runtime import Backend
+from osaurus_nb.wire._json import parse
 from osaurus_nb_server.dialect import Address, Dialect
+
+_CAP = "max_cost"
 
 
 class Answered(Protocol):
@@ -37,6 +43,20 @@ class Outcome:
         """With the headers that an answer to a chat has: who gave it, and its warnings."""
         who = answered.provider, answered.model
         return cls(body, asked, (AttemptStarted(1, *who), Started(*who), *answered.warnings))
+
+
+def without_cap(body: bytes) -> tuple[bytes, int | None]:
+    """The body without `max_cost`, our own key, and what that says in micro. Raises RequestError for no amount."""
+    if _CAP.encode() not in body:
+        return body, None
+    try:
+        fields = parse(body)
+    except RequestError:
+        return body, None  # whoever reads it next says what is wrong
+    if not isinstance(fields, dict) or _CAP not in fields:
+        return body, None
+    said = fields.pop(_CAP)
+    return json.dumps(fields).encode(), None if said is None else money.parse(said, _CAP)
 
 
 #: Does it: the backend, the body as it came and what else the request said.
