@@ -356,3 +356,58 @@ def test_it_fits_and_reads_well_without_a_theme(bare, axe, scheme, width):
     assert closed == []
     assert opened == []
     assert too_wide == 0
+
+
+NOTHING = answer(
+    "",
+    reasoning="They want a proof. First I restate the problem.",
+    footer="openrouter: gpt-5 · 12 → 500 tokens · $0.0120 · 9.8 s",
+    notices=[
+        {
+            "text": "The model returned no visible text: reasoning used up the token limit; raise max_tokens. "
+            "It cost $0.0120 for 512 tokens.",
+            "level": "warning",
+        }
+    ],
+    empty="reasoning",
+)
+PROOF = [{"id": 1, "role": "user", "text": "Prove it."}, NOTHING]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_answer_without_a_word_says_why_and_can_be_asked_again(bare, scheme):
+    """Why and what it cost stand below the folded reasoning, with one Retry that the keyboard reaches."""
+    bare.emulate_media(color_scheme=scheme)
+    bare.evaluate("() => { document.documentElement.style.colorScheme = 'light dark' }")
+    bare.evaluate("(messages) => show({ messages, selected_model: 'gpt-5' })", PROOF)
+    expect(bare.get_by_text("First I restate")).to_be_hidden()
+    expect(bare.locator(".osr-notice")).to_contain_text("reasoning used up the token limit")
+    expect(bare.locator(".osr-notice")).to_contain_text("It cost $0.0120")
+    ARTIFACTS.mkdir(exist_ok=True)
+    bare.screenshot(path=ARTIFACTS / f"chat-nothing-{scheme}.png")
+
+    bare.locator(".osr-reasoning summary").focus()
+    bare.keyboard.press("Tab")
+    expect(bare.get_by_role("button", name="Retry", exact=True)).to_be_focused()
+    bare.keyboard.press("Enter")
+
+    sent = bare.evaluate("() => model.sent.map(({ kind }) => kind)")
+    assert sent.count("retry") == 1
+    expect(bare.get_by_role("button", name="Copy answer")).to_have_count(0)
+    expect(bare.get_by_role("textbox", name="Message")).to_be_focused()
+
+
+def test_the_notice_of_an_empty_answer_outlives_what_is_drawn_anew(bare):
+    """A saved notebook shows it too; asked again, the empty answer is folded with its cost, and asks no more."""
+    bare.evaluate("(messages) => { window.state = { messages, selected_model: 'm' }; show(state); }", PROOF)
+    bare.evaluate("() => { leave(); el.remove(); show(state); }")
+    expect(bare.locator(".osr-notice")).to_contain_text("no visible text")
+
+    asked_again = [PROOF[0], {**NOTHING, "superseded": True}, answer("Here it is.", id=3)]
+    bare.evaluate("(messages) => { state.messages = messages; model.listeners['change:messages'][0](); }", asked_again)
+
+    expect(bare.get_by_text("Earlier answer without text · openrouter: gpt-5")).to_be_visible()
+    expect(bare.locator(".osr-notice")).to_be_hidden()
+    bare.get_by_text("Earlier answer without text").click()
+    expect(bare.locator(".osr-notice")).to_be_visible()
+    expect(bare.get_by_role("button", name="Retry")).to_have_count(1)  # the new answer's

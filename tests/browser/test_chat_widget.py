@@ -233,7 +233,7 @@ def test_retry_asks_again_and_keeps_the_first_answer(start, page):
     ask(page, "Well?")
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(".osr-markdown")).to_have_text("First.")
-    page.get_by_role("button", name="Retry").click()
+    page.get_by_role("button", name="Retry", exact=True).click()  # the file is called so too
     expect(page.locator(".osr-markdown").last).to_have_text("Second.")
 
     expect(page.locator(".osr-question")).to_have_count(1)
@@ -241,6 +241,25 @@ def test_retry_asks_again_and_keeps_the_first_answer(start, page):
     expect(page.get_by_text("First.")).to_be_hidden()
     page.get_by_text("Earlier answer").click()
     expect(page.get_by_text("First.")).to_be_visible()
+
+
+def test_an_answer_without_a_word_is_told_and_asked_again(start, page):
+    """Thoughts that used up the limit are folded; why there is nothing else, and Retry, are not."""
+    nothing = "[ReasoningDelta('I think and think.'), PartEnded(), UsageReported(Usage(9, 64)), Finished('length')]"
+    notebook = start("nothing", f"chat_with({nothing}, says('Four.'))")
+
+    ask(page, "2 + 2?")
+    retry = page.get_by_role("button", name="Retry", exact=True)
+    expect(retry).to_be_visible()
+    expect(page.locator(".osr-notice")).to_contain_text("The model returned no visible text")
+    expect(page.get_by_text("I think and think.")).to_be_hidden()
+    notebook.screenshot("chat-nothing")
+    retry.focus()
+    page.keyboard.press("Enter")
+
+    expect(page.locator(".osr-markdown").last).to_have_text("Four.")
+    expect(page.get_by_text("Earlier answer without text")).to_be_visible()
+    assert notebook.complaints == []
 
 
 def test_a_new_chat_starts_from_nothing(start, page):
