@@ -18,12 +18,15 @@ from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.events import Event
 from osaurus_nb.models import LOCAL, Capabilities, Diagnosis, ModelCard, Price, SourceStatus, Tested, TokenCount
+from osaurus_nb.money import exact
 from osaurus_nb.ports import PLAIN, Terms
 from osaurus_nb.providers.exchange import exchange, fetch
+from osaurus_nb.providers.gateway_books import GatewayBooks
 from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor
 from osaurus_nb.providers.server_events import server_events
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.wire import _counting, embeddings, openai_chat
+from osaurus_nb.wire import terms as carried
 from osaurus_nb.wire.decisions import openai as openai_decisions
 from osaurus_nb.wire.embeddings import openai
 
@@ -48,12 +51,13 @@ class Gateway:
         # A relayed answer has no place for what only we say of it.
         self._headers = openai_chat.auth(key) | {"x-osaurus-relay": "off"}
         self._door = HttpDoor()
+        self.books = GatewayBooks(self._asked)
 
     async def stream(self, request: ChatRequest, terms: Terms = PLAIN) -> AsyncGenerator[Event, None]:
         """One step over there; the server gives it its own id, which is on the `Started` event."""
         card = ModelCard(request.model, _NAME)
         body = openai_chat.encode_request(request, card).body | _route(request)
-        call = self._call(f"/v1{openai_chat.endpoint(card)}", body)
+        call = self._call(f"/v1{openai_chat.endpoint(card)}", body, terms)
         decoder = openai_chat.gateway_decoder(card)
         async with aclosing(exchange(self._door, call, decoder, _revive, who=(_NAME, request.model))) as events:
             async for event in events:
@@ -66,12 +70,12 @@ class Gateway:
         body = openai_chat.encode_request(request, card).body | _route(request)
         return _counting.read(await self._post("/v1/chat/completions/input_tokens", body), "input_tokens", card)
 
-    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+    async def embed(self, request: EmbeddingRequest, terms: Terms = PLAIN) -> Embeddings:
         """As OpenAI's SDK asks, with packed numbers; the key `osaurus` says who really gave the vectors."""
         card, answers = ModelCard(request.model, _NAME), []
         for part in embeddings.parts(request, openai.MAX_TEXTS):
             encoded = openai.encode_request(part, card)
-            payload = await self._post(f"/v1{openai.endpoint(card)}", encoded.body)
+            payload = await self._post(f"/v1{openai.endpoint(card)}", encoded.body, terms)
             answer = openai.decode_response(payload, card, part)
             answers.append(embeddings.told(answer, payload, before=encoded.warnings))
         return embeddings.joined(answers)
@@ -80,7 +84,8 @@ class Gateway:
         """In OpenAI's dialect, as our server reads it."""
         card = ModelCard(request.model, _NAME)
         encoded = openai_decisions.encode_request(request, card, ours=True)
-        answer = openai_decisions.decode_response(await self._post("/v1/decisions", encoded.body), request, card)
+        payload = await self._post("/v1/decisions", encoded.body, terms)
+        answer = openai_decisions.decode_response(payload, request, card)
         return replace(answer, warnings=(*encoded.warnings, *answer.warnings))
 
     async def models(self) -> Sequence[ModelCard]:
@@ -147,17 +152,20 @@ class Gateway:
     async def _get(self, path: str) -> Mapping[str, Any]:
         return await self._fetch(Call(f"{self._url}{path}", "GET", self._headers, read=60.0, guard=_TYPED))
 
-    async def _post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        return await self._fetch(self._call(path, body))
+    async def _post(self, path: str, body: Mapping[str, Any], terms: Terms = PLAIN) -> Mapping[str, Any]:
+        return await self._fetch(self._call(path, body, terms))
+
+    async def _asked(self, path: str, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        return await (self._get(path) if body is None else self._post(path, body))
 
     async def _fetch(self, call: Call) -> Mapping[str, Any]:
         payload = json.loads(await fetch(self._door, call, _revive, provider=_NAME))
         return payload if isinstance(payload, dict) else {}
 
-    def _call(self, path: str, body: Mapping[str, Any]) -> Call:
+    def _call(self, path: str, body: Mapping[str, Any], terms: Terms) -> Call:
         return Call(
             f"{self._url}{path}",
-            headers={**self._headers, "content-type": "application/json"},
+            headers={**self._headers, "content-type": "application/json", **carried.headers(terms)},
             content=json.dumps(body, separators=(",", ":")).encode(),
             read=None,  # the server keeps the deadlines
             guard=_TYPED,
@@ -170,6 +178,7 @@ def _route(request: ChatRequest) -> dict[str, Any]:
     keys = {
         "fallbacks": list(route.fallbacks) or None,
         "deadline_ms": int(route.deadline * 1000) if route.deadline is not None else None,
+        "max_cost": exact(route.max_cost_micro) if route.max_cost_micro is not None else None,
         "strict_params": route.strict_params or None,
     }
     return {key: value for key, value in keys.items() if value is not None}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from osaurus_nb import events as ev
-from osaurus_nb.errors import BadAnswer
+from osaurus_nb.errors import BadAnswer, BudgetExceeded
 from osaurus_nb.models import ModelCard, Usage
 from osaurus_nb.wire import _errors, _osaurus
 from osaurus_nb.wire._liberal import as_count, as_logprobs, as_mapping, as_rows
@@ -91,6 +91,9 @@ class _OurMeaning(_Meaning):
     """The same, from a gateway of ours: it names the provider behind it, its attempts and its warnings."""
 
     def take(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
+        fault = as_mapping(payload.get("error"))
+        if fault.get("code") == BudgetExceeded.code:  # said after the head, where that could not wait
+            raise BudgetExceeded(str(fault.get("message")))
         yield from _osaurus.told(payload)
         yield from super().take(payload)
 
