@@ -15,6 +15,7 @@ from osaurus_nb.errors import OsaurusError
 from osaurus_nb.errors import Warned as Warned  # noqa: PLC0414 - an event too, and told so to the type checker
 from osaurus_nb.messages import Message, Opaque, Part, Reasoning, Text, ToolCall
 from osaurus_nb.models import Charge, Timings, Usage
+from osaurus_nb.routes import Explanation
 from osaurus_nb.spending import Cost
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "unknown"]
@@ -42,6 +43,13 @@ class AttemptFailed:
     provider: str
     model: str
     error: OsaurusError
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """Who may answer and why, where that was chosen and not simply named: told before anybody is asked."""
+
+    explanation: Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +155,7 @@ class Failed:
 Event = (
     AttemptStarted
     | AttemptFailed
+    | Routed
     | Substituted
     | Started
     | TextDelta
@@ -206,6 +215,7 @@ class Answer:
     error: OsaurusError | None = None
     charge: Charge | None = None
     cost: Cost | None = None
+    route: Explanation | None = None
 
     @property
     def text(self) -> str:
@@ -269,6 +279,7 @@ class Fold:
         self._usage: Usage | None = None
         self._charge: Charge | None = None
         self._cost: Cost | None = None
+        self._route: Explanation | None = None
         self._started: Started | None = None
         self._substituted: Substituted | None = None
         self._error: OsaurusError | None = None
@@ -293,6 +304,8 @@ class Fold:
                 self._warnings.append(event)
             case Substituted():
                 self._substituted = event
+            case Routed(explanation=explanation):
+                self._route = explanation
             case Failed(error=error):
                 self._error = error
 
@@ -311,6 +324,7 @@ class Fold:
             error=self._error,
             charge=self._charge,
             cost=self._cost,
+            route=self._route,
         )
 
     def _draft(self, choice: int) -> _Draft:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from osaurus_nb.errors import Warned
 from osaurus_nb.messages import Message, Opaque
+from osaurus_nb.routes import NO_REQUIREMENTS, Mode, Requirements, Resume
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 JsonObject = Mapping[str, Any]
@@ -71,11 +72,16 @@ class RouteOptions:
 
     `fallbacks` are model names that may answer instead, in order, before anything was shown.
     `deadline` is for the whole step, in seconds. `strict_params` turns every warning into an error. `max_cost_micro`
-    is the most that the step may cost, in millionths of a US dollar.
+    is the most that the step may cost, in millionths of a US dollar. `turn` is the caller's own name for a
+    conversation that shall stay with its model. `explain` asks for the route in the answer.
     """
 
-    mode: str | None = None
+    mode: Mode | None = None
     profile: str | None = None
+    requirements: Requirements = NO_REQUIREMENTS
+    resume: Resume = "off"
+    turn: str | None = None
+    explain: bool = False
     fallbacks: tuple[str, ...] = ()
     deadline: float | None = None
     strict_params: bool = False

@@ -203,9 +203,8 @@ class Runtime:
         size = partial(estimate_texts, request.inputs)
         async with metered(self._ledger, candidate, self._step(request, terms), size) as account:
             answer = await adapter.embed(request, card, self._timeouts)
-            answer = answer if answer.usage is not None else replace(answer, usage=size())
-            account.used(answer.usage)
-        return answer
+            account.used(answer.usage or size())
+        return answer if answer.usage is not None else replace(answer, usage=size())
 
     async def decide(self, request: DecisionRequest, terms: Terms = PLAIN) -> Decisions:
         """Each question with the probability of each of its options, by the named model and no other."""

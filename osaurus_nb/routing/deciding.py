@@ -21,6 +21,7 @@ from osaurus_nb.models import ModelCard, Usage
 from osaurus_nb.ports import Meter, Step, Timeouts
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.routing import ballot, engine
+from osaurus_nb.routing.metering import UNMETERED
 from osaurus_nb.routing.plan import Candidate, chain
 from osaurus_nb.wire._opaque import AS_SENT
 
@@ -33,7 +34,7 @@ _NEEDED: Mapping[ballot.Way, frozenset[str]] = MappingProxyType({"weigh": frozen
 
 
 async def decide(
-    request: DecisionRequest, candidate: Candidate, step: Step, *, timeouts: Timeouts, meter: Meter = engine.UNMETERED
+    request: DecisionRequest, candidate: Candidate, step: Step, *, timeouts: Timeouts, meter: Meter = UNMETERED
 ) -> Decisions:
     """One verdict for each question. The first fault ends it all; a refusal is a verdict and ends nothing."""
     card = candidate.card

@@ -23,15 +23,14 @@ from osaurus_nb.events import (
     Warned,
     is_token,
 )
-from osaurus_nb.ports import Account, Attempt, Bid, Meter, Step, Timeouts, Unmetered
+from osaurus_nb.ports import Account, Attempt, Bid, Meter, Step, Timeouts
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.routing.gate import Gate
+from osaurus_nb.routing.metering import UNMETERED
 from osaurus_nb.routing.plan import Candidate, Plan
 from osaurus_nb.routing.tokens import estimate
 from osaurus_nb.routing.watchdog import Expired, Watchdog
 from osaurus_nb.spending import Cost
-
-UNMETERED = Unmetered()
 
 
 async def run(

@@ -11,6 +11,8 @@ from osaurus_nb.ports import Account, Bid, Meter, Step, Unmetered
 from osaurus_nb.routing.plan import Candidate
 from osaurus_nb.spending import NOWHERE, BudgetState, By, Entry, LedgerStatus, Origin, Query, Total
 
+UNMETERED = Unmetered()
+
 
 @asynccontextmanager
 async def metered(
@@ -29,8 +31,11 @@ async def metered(
         account.close(fault)
 
 
-class Unkept(Unmetered):
+class Unkept:
     """Nothing is noted, so that there is nothing to tell."""
+
+    async def open(self, bid: Bid, /) -> Account:
+        return UNMETERED
 
     async def entries(self, query: Query = Query(), /) -> Sequence[Entry]:  # noqa: B008 - a frozen value
         return ()

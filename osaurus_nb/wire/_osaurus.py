@@ -12,7 +12,9 @@ from osaurus_nb.models import Capabilities, ModelCard
 from osaurus_nb.spending import Cost, PriceSource
 from osaurus_nb.wire._liberal import as_mapping, as_rows
 
-RouteEvent = ev.Substituted | ev.Started | ev.AttemptStarted | ev.AttemptFailed | ev.Warned | ev.CostReported
+RouteEvent = (
+    ev.Substituted | ev.Started | ev.AttemptStarted | ev.AttemptFailed | ev.Warned | ev.CostReported | ev.Routed
+)
 
 
 class Route:
@@ -37,6 +39,8 @@ class Route:
                 self._attempts.append(row | {"error": {"code": event.error.code, "message": event.error.message}})
             case ev.Warned():
                 self._warnings.append({"code": event.code, "message": event.message, "param": event.param})
+            case ev.Routed():
+                self._head["route"] = asdict(event.explanation)
             case ev.CostReported():
                 self._cost = {key: value for key, value in asdict(event.cost).items() if value is not None}
 

@@ -57,6 +57,7 @@ class MessagesEncoder:
                 | ev.AttemptFailed()
                 | ev.Warned()
                 | ev.CostReported()
+                | ev.Routed()
             ):
                 self._route.note(event)
                 if isinstance(event, ev.Substituted):

@@ -55,6 +55,7 @@ class GenerateEncoder:
                 | ev.AttemptFailed()
                 | ev.Warned()
                 | ev.CostReported()
+                | ev.Routed()
             ):
                 self._route.note(event)
                 if isinstance(event, ev.Substituted):

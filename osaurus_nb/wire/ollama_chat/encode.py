@@ -92,6 +92,7 @@ class LineEncoder:
                 | ev.AttemptFailed()
                 | ev.Warned()
                 | ev.CostReported()
+                | ev.Routed()
             ):
                 self._route.note(event)
                 if isinstance(event, ev.Substituted):

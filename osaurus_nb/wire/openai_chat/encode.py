@@ -57,6 +57,7 @@ class ChatEncoder:
                 | ev.AttemptFailed()
                 | ev.Warned()
                 | ev.CostReported()
+                | ev.Routed()
             ):
                 self._note(event)
             case ev.PartEnded() | ev.Relayed():

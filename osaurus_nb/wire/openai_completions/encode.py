@@ -59,6 +59,7 @@ class CompletionEncoder:
                 | ev.AttemptFailed()
                 | ev.Warned()
                 | ev.CostReported()
+                | ev.Routed()
             ):
                 self._route.note(event)
                 if isinstance(event, ev.Substituted):

@@ -55,6 +55,7 @@ class ResponsesEncoder:
                 | ev.AttemptFailed()
                 | ev.Warned()
                 | ev.CostReported()
+                | ev.Routed()
             ):
                 self._note(event)
             case ev.Relayed():

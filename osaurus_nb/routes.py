@@ -1,0 +1,111 @@
+"""How a question is routed: what it needs, how models are weighed, and why one was chosen. Values only.
+
+Nothing here holds a word of a question: an explanation is as safe to keep as a line of the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+#: How candidates are weighed. `local-first` asks this machine and its networks before all others; `local-strict` asks
+#: nobody else, whatever happens.
+Mode = Literal["fast", "balanced", "best", "local-first", "local-strict", "realtime"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+Label = Literal["code", "chat", "reasoning", "creative", "refactor", "documentation", "unknown"]
+Complexity = Literal["low", "medium", "high", "unknown"]
+
+#: What may be broken off and told, or gone on with by another model, visibly, for plain text only.
+Resume = Literal["off", "marked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a model must be able to do or to be. What is empty or None demands nothing.
+
+    `min_context` counts tokens, `max_price` US dollars per million tokens of output, `min_params_b` billions of
+    parameters. The lists hold ids or globs: of providers' slugs, and of models' full names.
+    """
+
+    tools: bool = False
+    json: bool = False
+    vision: bool = False
+    audio: bool = False
+    documents: bool = False
+    reasoning: bool = False
+    long_context: bool = False
+    min_context: int | None = None
+    min_params_b: float | None = None
+    max_price: float | None = None
+    allow_providers: tuple[str, ...] = ()
+    deny_providers: tuple[str, ...] = ()
+    allow_models: tuple[str, ...] = ()
+    deny_models: tuple[str, ...] = ()
+
+
+NO_REQUIREMENTS = Requirements()
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One reason for or against a model: `value` is from 0 to 1, `weight` what the mode gives it."""
+
+    name: str
+    value: float
+    weight: float
+
+    @property
+    def points(self) -> float:
+        return self.value * self.weight
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A model that may answer, its score, and every term of it."""
+
+    model: str
+    provider: str
+    score: float
+    terms: tuple[Term, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why a model may not answer, and what would change that. `code` is stable."""
+
+    model: str
+    code: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Who may answer, in which order, and why: made before anybody is asked.
+
+    `ranked` begins with the chain that will be walked, `chain` models long. `needs` are the requirements that were
+    found in the question or given with it, by name.
+    """
+
+    asked: str
+    profile: str | None = None
+    mode: Mode = "balanced"
+    intent: Label = "unknown"
+    second: Label | None = None
+    confidence: float = 0.0
+    complexity: Complexity = "unknown"
+    needs: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    ranked: tuple[Ranked, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    chain: int = 0
+    #: The conversation stays with the model that it began with; or it was left, for this reason.
+    sticky: str | None = None
+    exploring: bool = False
+    weights: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def chosen(self) -> tuple[Ranked, ...]:
+        return self.ranked[: self.chain]
