@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from osaurus_nb import wire
 from osaurus_nb.config.providers import Provider, ProviderFile
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import ConfigError
@@ -107,7 +106,6 @@ class ConfiguredSources:
         keys = _Keys(self._secrets, provider)
         return RemoteAdapter(
             provider,
-            wire.load(provider.format),
             self._door,
             keys=keys.keys,
             secret_header=lambda name: keys.get(header(name)),

@@ -81,8 +81,8 @@ class _Dated:
         return _cost(band(known, usage), usage, "table", self._version)
 
     def at_most(self, input_tokens: int, output_tokens: int) -> int | None:
-        """By the prices of this day, at any hour, and in any tier that a prompt twice as long as estimated is in."""
-        reachable = [rates for rates in self._today() if rates.above < 2 * input_tokens]
+        """By the prices of this day at any hour, and in any tier that so long a prompt may be in."""
+        reachable = [rates for rates in self._today() if rates.above < input_tokens]
         return max((rates.at_most(input_tokens, output_tokens) for rates in reachable), default=None)
 
     def today(self) -> Price | None:

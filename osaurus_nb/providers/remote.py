@@ -10,16 +10,17 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+from osaurus_nb import wire
 from osaurus_nb.catalog.capabilities import enriched
 from osaurus_nb.catalog.families import quirks
-from osaurus_nb.catalog.prices import price
+from osaurus_nb.catalog.prices import GRATIS, listed, price, tariff
 from osaurus_nb.config.endpoints import endpoint_class
 from osaurus_nb.config.providers import Provider
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import CredentialRejected, OsaurusError, ProviderError, TooSlow
 from osaurus_nb.events import Event, Warned, is_token
-from osaurus_nb.models import LOCAL_CLASSES, ModelCard, TokenCount
+from osaurus_nb.models import LOCAL_CLASSES, ModelCard, Price, TokenCount
 from osaurus_nb.ports import Attempt, SystemClock, Timeouts
 from osaurus_nb.providers.deciding import OwnEndpoint
 from osaurus_nb.providers.discovery import discover, read_object
@@ -27,7 +28,8 @@ from osaurus_nb.providers.exchange import Refusal, exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor, status_error
 from osaurus_nb.providers.key_pool import Key, KeyPool, Trial
 from osaurus_nb.request import ChatRequest, Sent
-from osaurus_nb.wire import Carried, Cutting, Encoded, WireFormat, embeddings
+from osaurus_nb.spending import Tariff
+from osaurus_nb.wire import Carried, Cutting, Encoded, embeddings
 from osaurus_nb.wire._counting import CountFormat
 from osaurus_nb.wire.body import content
 
@@ -44,28 +46,32 @@ _TYPED = AddressPolicy(private=True)
 
 
 class RemoteAdapter:
-    """Speaks `codec` with one provider through the one HTTP door.
+    """Speaks the dialect of one provider through the one HTTP door.
 
     `keys` gives its keys when they are needed, the preferred one first, `secret_header` the value of a secret header
-    by its name; `ready` is awaited before, for they may lie where the user has to be asked first.
+    by its name; `ready` is awaited before, for they may lie where the user has to be asked first. `own_price` is what
+    the user says that a model of this name costs.
     """
 
     def __init__(
         self,
         settings: Provider,
-        codec: WireFormat,
         door: HttpDoor,
         *,
         keys: Callable[[], Iterable[Key]],
         secret_header: Callable[[str], str | None] = lambda name: None,
         ready: Callable[[], Awaitable[None]] | None = None,
+        own_price: Callable[[str], Price | None] = lambda name: None,
     ) -> None:
         self.settings = settings
-        self._codec = codec
+        self._codec = wire.load(settings.format)
         self._door = door
         self._keys = keys
         self._secret_header = secret_header
         self._ready = ready
+        self._own_price = own_price
+        #: What the provider's own list says; cards have prices of the table as well.
+        self._listed: Mapping[str, Price] = {}
         self._pool = KeyPool(SystemClock(), os.urandom(32))
         self._endpoint = endpoint_class(settings.host)
         self._uncounted: set[str] = set()
@@ -116,6 +122,7 @@ class RemoteAdapter:
         try:
             async with asyncio.timeout(span):
                 cards = await discover(self.settings, self._codec, self._page)
+                self._listed = {card.id: card.price for card in cards if card.price is not None}
                 # The first time it reads tables, for which no kernel's message should wait.
                 return await asyncio.to_thread(self._described, cards)
         except TimeoutError:
@@ -128,9 +135,21 @@ class RemoteAdapter:
         body, _ = await self._fetch(call, await self._trial("models"))
         return body
 
+    def tariff(self, card: ModelCard) -> Tariff | None:
+        """What it takes by the user's word, else by the provider's list, else by the table. At home: nothing.
+
+        The first time it reads the table: not on an event loop.
+        """
+        if (own := self._own_price(card.name)) is not None:
+            return listed(own, "user")
+        if (said := self._listed.get(card.id)) is not None:
+            return listed(said)
+        known = tariff(card.id, self.settings.url)
+        return GRATIS if known is None and self._endpoint in LOCAL_CLASSES else known
+
     def _described(self, cards: Sequence[ModelCard]) -> list[ModelCard]:
-        """With what is known of them here; models at home cost nothing that we could know."""
-        dressed = [self._dress(card) for card in cards]
+        """With what is known of them here; of models at home that is what the user or their server says."""
+        dressed = [replace(card, price=self._own_price(card.name) or card.price) for card in map(self._dress, cards)]
         if self._endpoint in LOCAL_CLASSES:
             return dressed
         known = (enriched(card, self.settings.host) for card in dressed)

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from osaurus_nb.catalog.families import quirks
+from osaurus_nb.catalog.prices import listed
 from osaurus_nb.config.endpoints import endpoint_class
 from osaurus_nb.config.settings import ROUTER_URL
 from osaurus_nb.errors import NoIdentity, OsaurusError
@@ -24,6 +25,7 @@ from osaurus_nb.providers.router_account import RouterAccount
 from osaurus_nb.providers.router_calls import SignedCalls
 from osaurus_nb.providers.router_gate import refuse_spending
 from osaurus_nb.request import ChatRequest
+from osaurus_nb.spending import Tariff
 from osaurus_nb.wire import osaurus_router
 from osaurus_nb.wire.osaurus_router import faults
 
@@ -72,6 +74,10 @@ class RouterAdapter:
         """What it offers now, with prices. A model whose price is stale is hidden."""
         payload = await self._calls.ask("GET", "/models", within=LIST_TIMEOUT)
         return [self._dress(card) for card in osaurus_router.decode_models(payload, ROUTER)]
+
+    def tariff(self, card: ModelCard) -> Tariff | None:
+        """What its list says. What it charged in the end it tells itself."""
+        return None if card.price is None else listed(card.price)
 
     async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
         if not attempt.step.terms.spends:
