@@ -174,10 +174,10 @@ Delta = TextDelta | ReasoningDelta | ToolCallStarted | ToolCallDelta
 
 
 def is_visible(event: Event) -> bool:
-    """Does this event commit us to its author? The first visible byte of text or of a tool call does."""
+    """Does this event commit us to its author? The first visible byte of text or of a tool call does, no blank."""
     match event:
         case TextDelta(text=text):
-            return text != ""
+            return text != "" and not text.isspace()
         case Relayed(visible=visible):
             return visible
         case _:
@@ -186,7 +186,13 @@ def is_visible(event: Event) -> bool:
 
 def is_token(event: Event) -> bool:
     """Is it a sign that the model writes?"""
-    return isinstance(event, ReasoningDelta) or (isinstance(event, Relayed) and event.token) or is_visible(event)
+    match event:
+        case TextDelta(text=text):
+            return text != ""
+        case Relayed(token=token):
+            return token
+        case _:
+            return isinstance(event, ReasoningDelta | ToolCallStarted)
 
 
 @dataclass(frozen=True, slots=True)

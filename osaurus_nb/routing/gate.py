@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 from osaurus_nb import money
 from osaurus_nb.errors import EmptyAnswer
-from osaurus_nb.events import CostReported, Event, Finished, UsageReported, Warned, is_visible
+from osaurus_nb.events import (
+    CostReported,
+    Event,
+    Finished,
+    FinishReason,
+    ReasoningDelta,
+    Relayed,
+    UsageReported,
+    Warned,
+    is_visible,
+)
 from osaurus_nb.models import Charge, ModelCard, Usage
 from osaurus_nb.spending import Cost
 
@@ -22,6 +32,7 @@ class Gate:
         self._card = card
         self._hold = hold
         self._bill = _Bill()
+        self._thought = False
         self._before: list[Event] = list(opening)
 
     def admit(self, event: Event) -> Sequence[Event]:
@@ -30,8 +41,9 @@ class Gate:
             return (event,)
         self.committed = is_visible(event)
         self._bill.note(event)
+        self._thought = self._thought or _is_thought(event)
         if isinstance(event, Finished) and not self._hold:
-            self._before.append(_empty_notice(event, self._bill))
+            self._before.append(self._notice(event))
         self._before.append(event)
         if self._hold and not self.committed:
             if len(self._before) > MAX_HELD:
@@ -44,6 +56,10 @@ class Gate:
         """The candidate ended by itself. Raises EmptyAnswer if it said nothing and another may be asked."""
         if not self.committed and self._hold:
             raise self._empty("it finished without a word")
+
+    def _notice(self, event: Finished) -> Warned:
+        why = _why(event.finish_reason, thought=self._thought or self._bill.usage.reasoning_output_tokens > 0)
+        return Warned("empty_answer", f"The model returned no visible text: {why}.{self._bill}")
 
     def _empty(self, why: str) -> EmptyAnswer:
         said = f"'{self._card.name}' gave no answer: {why}.{self._bill}"
@@ -75,13 +91,18 @@ class _Bill:
         return f" It cost {'about ' if self.cost.estimated else ''}{money.row(self.cost.micro)}{tokens}."
 
 
-_WHY_EMPTY = {
-    "length": "the token limit was used up before a word was shown; raise max_tokens",
-    "content_filter": "the provider's filter withheld it",
-    "stop": "it stopped at once",
-}
+def _is_thought(event: Event) -> bool:
+    return isinstance(event, ReasoningDelta) or (isinstance(event, Relayed) and event.token)
 
 
-def _empty_notice(event: Finished, bill: _Bill) -> Warned:
-    why = _WHY_EMPTY.get(event.finish_reason, "it gave no reason")
-    return Warned("empty_answer", f"The model returned no visible text: {why}.{bill}")
+def _why(reason: FinishReason, *, thought: bool) -> str:
+    match reason:
+        case "length":
+            cause = "reasoning used up the token limit" if thought else "the token limit was used up before a word"
+            return f"{cause}; raise max_tokens"
+        case "content_filter":
+            return "the provider's filter withheld it"
+        case "stop":
+            return "it stopped after its reasoning" if thought else "it stopped at once"
+        case _:
+            return "it gave no reason"
