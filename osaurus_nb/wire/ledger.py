@@ -12,11 +12,14 @@ from typing import Any, TypeVar, get_args
 from osaurus_nb.errors import BadAnswer, RequestError
 from osaurus_nb.models import Usage
 from osaurus_nb.spending import BudgetState, By, Cap, Cost, Entry, LedgerStatus, Origin, Outcome, Query, Total
+from osaurus_nb.wire._json import shown
 from osaurus_nb.wire._liberal import as_mapping, as_rows
 
 T = TypeVar("T")
 #: So many lines fit on a page.
 LONGEST_PAGE = 1000
+#: In an address `key` is the secret with which one asks.
+_IN_ADDRESS = {"key": "key_id"}
 _YES = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -67,11 +70,11 @@ def encode_query(query: Query) -> dict[str, str]:
     """As the parameters of an address: what asks for nothing is left out."""
     said = {field.name: getattr(query, field.name) for field in fields(Query)}
     plain = {field.name: field.default for field in fields(Query)}
-    return {name: _text(value) for name, value in said.items() if value != plain[name]}
+    return {_IN_ADDRESS.get(name, name): _text(value) for name, value in said.items() if value != plain[name]}
 
 
 def encode_origin(origin: Origin) -> dict[str, str]:
-    return {name: value for name, value in asdict(origin).items() if value is not None}
+    return {_IN_ADDRESS.get(name, name): value for name, value in asdict(origin).items() if value is not None}
 
 
 def decode_query(said: Mapping[str, str]) -> Query:
@@ -123,11 +126,14 @@ def _number(
 
 
 def _expected(said: Mapping[str, str], kind: type[Any]) -> Mapping[str, str]:
-    names = [field.name for field in fields(kind)]
+    """Its fields by their own names."""
+    names = {_IN_ADDRESS.get(field.name, field.name): field.name for field in fields(kind)}
     for name in said:
         if name not in names:
-            raise RequestError(f"There is no parameter '{name}' here. There are: {', '.join(names)}.", param=name)
-    return said
+            raise RequestError(
+                f"There is no parameter '{shown(name)}' here. There are: {', '.join(names)}.", param=name
+            )
+    return {names[name]: text for name, text in said.items()}
 
 
 def _text(value: object) -> str:

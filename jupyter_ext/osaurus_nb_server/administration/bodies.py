@@ -61,6 +61,12 @@ class Unlock(Body):
     passphrase: SecretStr | None = None
 
 
+class Limit(Body):
+    """US dollars, as a number or as text."""
+
+    limit: float | str
+
+
 class NewKey(Body):
     label: str = ""
     expires: Lifetime = "90d"

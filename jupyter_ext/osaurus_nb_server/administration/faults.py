@@ -18,6 +18,10 @@ class NoSuchKey(RequestError):
     status, code = HTTPStatus.NOT_FOUND, "key_not_found"
 
 
+class NoSuchBudget(RequestError):
+    status, code = HTTPStatus.NOT_FOUND, "budget_not_found"
+
+
 class Conflict(RequestError):
     """What is asked does not go with how things stand."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from osaurus_nb_server.dialect import Dialect
 from osaurus_nb_server.dialects import GENERATE, OLLAMA, REFUSED
-from osaurus_nb_server.handlers import admin, admin_providers
+from osaurus_nb_server.handlers import admin, admin_ledger, admin_providers
 from osaurus_nb_server.handlers.base import ApiHandler, NotFoundHandler, RefusedHandler, RootHandler
 from osaurus_nb_server.handlers.generate import GenerateHandler
 from osaurus_nb_server.handlers.health import HealthHandler
@@ -16,6 +16,8 @@ from osaurus_nb_server.handlers.operate import OperationHandler
 from osaurus_nb_server.handlers.responses import RESPONSES
 from osaurus_nb_server.operations import OPERATIONS
 from osaurus_nb_server.service import MOUNT, Service
+
+_ADMIN = admin_providers.PATHS | admin_ledger.PATHS | admin.PATHS
 
 Route = tuple[str, type[ApiHandler], dict[str, Any]]
 
@@ -30,7 +32,8 @@ def routes(service: Service) -> Sequence[Route]:
         *((MOUNT + path, GenerateHandler, {**shared, "dialect": dialect}) for path, dialect in GENERATE.items()),
         *((MOUNT + path, OperationHandler, {**shared, "operation": row}) for path, row in OPERATIONS.items()),
         *((MOUNT + path, handler, shared) for path, handler in RESPONSES.items()),
-        *((f"{MOUNT}/admin{path}", handler, shared) for path, handler in (admin_providers.PATHS | admin.PATHS).items()),
+        *((f"{MOUNT}/admin{path}", handler, shared) for path, handler in _ADMIN.items()),
+        (rf"{MOUNT}/usage", admin_ledger.UsageHandler, shared),
         (rf"{MOUNT}/v1(?:beta)?/models", ModelsHandler, shared),
         (rf"{MOUNT}/v1(?:beta)?/models/(.+)", ModelHandler, shared),
         (rf"{MOUNT}/api/tags", ModelsHandler, ollama),
