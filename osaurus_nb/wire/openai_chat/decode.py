@@ -9,7 +9,7 @@ from typing import Any
 from osaurus_nb import events as ev
 from osaurus_nb.errors import BadAnswer, BudgetExceeded
 from osaurus_nb.models import ModelCard, Usage
-from osaurus_nb.wire import _errors, _osaurus
+from osaurus_nb.wire import _errors, _osaurus, _pricing
 from osaurus_nb.wire._liberal import as_count, as_logprobs, as_mapping, as_rows
 from osaurus_nb.wire._payloads import Payloads, bad
 from osaurus_nb.wire._reading import Meaning, Reading, Relay
@@ -227,5 +227,6 @@ def _card(row: Mapping[str, Any], provider: str) -> ModelCard:
         provider=provider,
         context_length=next((size for size in windows if isinstance(size, int) and size > 0), None),
         capabilities=_osaurus.capabilities(row),
+        price=_pricing.price(row),
         created=created if isinstance(created, int) else 0,
     )

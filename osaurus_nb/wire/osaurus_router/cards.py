@@ -21,6 +21,8 @@ _CAPABILITIES: Mapping[str, tuple[str, ...]] = {
     "embeddings": ("embeddings", "embedding"),
 }
 _MICRO = Decimal(1_000_000)
+#: A dollar for a token. What says more is no price.
+_DEAREST = 10**12
 
 
 def decode_models(payload: Mapping[str, Any], provider: str) -> Sequence[ModelCard]:
@@ -57,4 +59,6 @@ def _capabilities(said: Any) -> Capabilities:
 
 def _price(row: Mapping[str, Any]) -> Price | None:
     into, out = (micro(row.get(f"{side}_micro_per_mtok")) for side in ("input", "output"))
-    return Price(into / _MICRO, out / _MICRO) if into is not None and out is not None else None
+    if into is None or out is None or min(into, out) < 0 or max(into, out) > _DEAREST:
+        return None
+    return Price(into / _MICRO, out / _MICRO)

@@ -1,0 +1,91 @@
+"""Prices as providers list them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from osaurus_nb.models import Price
+from osaurus_nb.wire import openai_chat, osaurus_router
+
+
+def told(**row: Any) -> Price | None:
+    """What the card of a model says that it costs, whose row has this."""
+    (card,) = openai_chat.decode_models({"data": [{"id": "m", **row}]}, "lab")
+    return card.price
+
+
+def test_a_price_for_each_token_becomes_one_for_a_million() -> None:
+    """OpenRouter's 0.00000125 dollars for a token are 1.25 for a million; so with the cache."""
+    pricing = {
+        "prompt": "0.00000125",
+        "completion": "0.00001",
+        "request": "0",
+        "image": "0",
+        "internal_reasoning": "0",
+        "input_cache_read": "0.000000125",
+        "input_cache_write": "0",
+    }
+
+    assert told(pricing=pricing) == Price(Decimal("1.25"), Decimal(10), Decimal("0.125"), None)
+    assert str(told(pricing=pricing)).startswith("Price(input=Decimal('1.25'), output=Decimal('10')")
+
+
+def test_a_free_model_costs_nothing() -> None:
+    """Zero is a price."""
+    assert told(pricing={"prompt": "0", "completion": "0"}) == Price(Decimal(0), Decimal(0))
+
+
+@pytest.mark.parametrize(
+    "pricing",
+    [
+        {"prompt": "-1", "completion": "-1"},
+        {"prompt": "0.000001"},
+        {"prompt": "0.000001", "completion": "0.000002", "request": "0.01"},
+        {"prompt": "0.000001", "completion": "0.000002", "internal_reasoning": "0.000003"},
+        {"prompt": "cheap", "completion": "0.000002"},
+        {"prompt": "NaN", "completion": "Infinity"},
+        {"prompt": True, "completion": None},
+        {"prompt": "1.5", "completion": "1.5"},
+        {"prompt": "1e999999", "completion": "1"},
+        {"input": 0.3, "output": 0.3, "hourly": 0},
+        [],
+        "free",
+        None,
+    ],
+)
+def test_what_is_no_price_or_not_all_of_one_is_none(pricing: Any) -> None:
+    """A price that depends, that is taken for calls too or in units of somebody else is not guessed at."""
+    assert told(pricing=pricing) is None
+
+
+def test_another_server_of_ours_tells_prices_too() -> None:
+    """Dollars for a million tokens, under the key that is ours."""
+    assert told(osaurus={"price": {"input": "1.25", "output": "10"}}) == Price(Decimal("1.25"), Decimal(10))
+    assert told(osaurus={"price": {"input": "-1", "output": "10"}}) is None
+
+
+@pytest.mark.parametrize(("into", "out"), [("-1", "1"), ("1", -1), ("1" * 40, "1"), (None, "1"), ("1.5", "1")])
+def test_the_router_is_not_believed_a_price_that_is_none(into: Any, out: Any) -> None:
+    """No cost is ever less than nothing."""
+    row = {"id": "m", "input_micro_per_mtok": into, "output_micro_per_mtok": out}
+    (card,) = osaurus_router.decode_models({"data": [row]}, "osaurus")
+
+    assert card.price is None
+
+
+JSON = st.none() | st.booleans() | st.integers() | st.floats() | st.text(alphabet="0123456789.-+eENaInf ", max_size=45)
+
+
+@given(st.dictionaries(st.sampled_from(["prompt", "completion", "request", "input_cache_read"]), JSON))
+def test_no_list_breaks_the_reader(pricing: dict[str, Any]) -> None:
+    """Any price that is read is between nothing and a dollar for a token, in few digits."""
+    found = told(pricing=pricing)
+
+    for rate in (found.input, found.output, found.cache_read or Decimal(0)) if found else ():
+        assert 0 <= rate <= 1_000_000
+        assert "E" not in str(rate)
