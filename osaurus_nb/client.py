@@ -14,6 +14,7 @@ from typing import Any, Self, Unpack
 from osaurus_nb import caps
 from osaurus_nb import options as opt
 from osaurus_nb._portal import portal
+from osaurus_nb.accounts import AsyncLedger, Ledger
 from osaurus_nb.assembly import backend as assemble
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.conversation import AsyncConversation, Conversation
@@ -66,6 +67,11 @@ class AsyncClient:
             self._backend = assemble(self.settings)
         return self._backend
 
+    @property
+    def ledger(self) -> AsyncLedger:
+        """What was spent, by whoever keeps the same books."""
+        return AsyncLedger(lambda: self.backend.books)
+
     async def chat(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> Reply:
         """The whole answer. Raises OsaurusError when nobody could give one; its `reply` is what had come."""
         stream = self.stream(prompt, **options)
@@ -105,7 +111,8 @@ class AsyncClient:
         """
         if not model:
             raise opt.no_embedder(await self.backend.models())
-        return await self.backend.embed(opt.embedding(texts, model=model, dimensions=dimensions, extra=extra))
+        request = opt.embedding(texts, model=model, dimensions=dimensions, extra=extra)
+        return await self.backend.embed(request, terms(caps.holding()))
 
     async def decide(
         self,
@@ -188,6 +195,11 @@ class Client:
     @property
     def settings(self) -> Settings:
         return self._async.settings
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was spent, by whoever keeps the same books."""
+        return Ledger(self._async.ledger, self._portal)
 
     def chat(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> Reply:
         """The whole answer. An interrupt stops the work at the model at once."""

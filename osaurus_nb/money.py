@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from osaurus_nb.errors import RequestError
 from osaurus_nb.models import Charge
+from osaurus_nb.spending import Cost
 
 _MICRO = Decimal(1_000_000)
 #: More is a slip of the keyboard, and sums must fit a database's integers.
@@ -54,6 +55,13 @@ def row(micro: int | None) -> str:
     if size < _CENT and size:
         return _dollars(micro, (size + _LEAST // 2) // _LEAST, 4)
     return _dollars(micro, (size + _CENT // 2) // _CENT, 2)
+
+
+def paid(cost: Cost) -> str:
+    """What a call cost: `free` on the user's own machines, `about` where it was estimated."""
+    if cost.source == "free":
+        return "free"
+    return f"{'about ' if cost.estimated and cost.micro is not None else ''}{row(cost.micro)}"
 
 
 def charged(charge: Charge) -> str:

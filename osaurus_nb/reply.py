@@ -94,7 +94,7 @@ class Reply:
             if (speed := self.timings.tokens_per_second(self.usage)) is not None:
                 parts.append(f"{speed:.0f} tokens/s")
         if self.cost is not None:
-            parts.append(_told(self.cost))
+            parts.append(money.paid(self.cost))
         if self.stopped:
             parts.append("stopped")
         elif self.error is not None:
@@ -115,10 +115,3 @@ class Reply:
         notices = [*self.notices, *([str(self.error)] if self.error else [])]
         shown = _markup.bundle(self.text, footer=self.footer, notices=notices)
         return shown if self.text.strip() else shown | {"text/plain": "\n".join(notices)}
-
-
-def _told(cost: Cost) -> str:
-    """What is asked of this machine alone is free; `?` is what nobody knows the price of."""
-    if cost.source == "free":
-        return "free"
-    return f"{'about ' if cost.estimated and cost.micro is not None else ''}{money.row(cost.micro)}"
