@@ -1,0 +1,288 @@
+"""Finding the ledger's file and opening it: what it is, is found out before it is touched, and nothing is overwritten.
+
+A file of ours that is damaged or whose key is lost gets another name and a new one is started; a stranger's stays, and
+a sibling is used. Where nothing can be kept, the ledger is in memory and says so.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import sqlite3
+import sys
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from osaurus_nb import database
+from osaurus_nb.config.files import locked
+from osaurus_nb.config.paths import Paths, private_dir, write_private
+from osaurus_nb.database import DatabaseFailed
+from osaurus_nb.errors import ConfigError
+from osaurus_nb.ledger import notices, schema
+from osaurus_nb.ledger.volume import shared
+from osaurus_nb.secrets.slots import Slots
+from osaurus_nb.secrets.values import Head
+
+State = Literal["encrypted", "plaintext", "memory"]
+OWNER = "ledger"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Opened:
+    """The ledger, open. `connection` is the writer's; a reader gets its own with `another`."""
+
+    state: State
+    connection: Any
+    file: Path | None = None
+    key: str | None = None
+    inode: int | None = None
+    notices: tuple[str, ...] = ()
+
+    def another(self) -> Any:
+        """A connection that only reads. In memory there is but one."""
+        if self.file is None:
+            return self.connection
+        connection = database.connect(self.file, self.key)
+        for setting in ("query_only = ON", "temp_store = MEMORY", "cache_size = -16000"):
+            connection.execute(f"PRAGMA {setting}")
+        return connection
+
+    @property
+    def replaced(self) -> bool:
+        """Is there another file now under its name, or none?"""
+        return self.file is not None and _inode(self.file) != self.inode
+
+
+class Opener:
+    """Opens the ledger of one home. Belongs to the writer's thread: it may wait for the user to unlock the vault."""
+
+    def __init__(self, paths: Paths, slots: Slots | None) -> None:
+        self.folder = paths.home / "billing"
+        self.file = self.folder / "ledger.sqlite"
+        self._sibling = self.folder / "ledger-nb.sqlite"
+        self._slots = slots
+        self._notices: list[str] = []
+
+    @property
+    def exists(self) -> bool:
+        return any(file.exists() for file in (self.file, self._sibling))
+
+    @property
+    def kept(self) -> bool:
+        """Might it be kept, as far as is known before it is opened?"""
+        return self._slots is not None
+
+    def open(self, *, suspect: bool = False) -> Opened:
+        """`suspect`: it failed before, so that it is read whole. Never raises for what the disk or the vault does."""
+        self._notices = []
+        if self._slots is None:
+            return self._in_memory(notices.UNKEPT)
+        try:
+            key = self._slots.key(OWNER).hex()
+            with database.told():
+                private_dir(self.folder)
+                with suppress(OSError):
+                    self.folder.chmod(0o700)
+                with locked(self.file):
+                    return self._find(key, suspect)
+        except ConfigError as exc:
+            return self._in_memory(notices.no_key(exc))
+        except DatabaseFailed as exc:
+            return self._in_memory(notices.FAULTS[exc.fault])
+
+    def intact(self, opened: Opened) -> bool:
+        """Read all of it. True also where somebody else is at it. To be asked under the lock."""
+        with database.told():
+            [(busy, *_)] = opened.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if busy:
+                return True
+            if opened.key is not None:  # after a crash it raises false alarms until there was a checkpoint
+                return not opened.connection.execute("PRAGMA cipher_integrity_check").fetchall()
+            return bool(opened.connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
+
+    def remember(self, seq: int, link: str) -> None:
+        """Tell the vault how far the ledger has come. To be asked under the lock."""
+        if self._slots is not None and seq:
+            with suppress(ConfigError, OSError):
+                self._slots.advance(OWNER, Head(seq, link))
+
+    def _find(self, key: str, suspect: bool) -> Opened:
+        database.library()
+        moved = self._sibling.exists() and not self.file.exists()
+        for file in (self._sibling,) if moved else (self.file, self._sibling):
+            opened = self._open(file, key, suspect)
+            if opened is not None:
+                return self._checked(opened)
+        return self._in_memory(notices.NO_PLACE)
+
+    def _open(self, file: Path, key: str, suspect: bool) -> Opened | None:
+        """None for a stranger's file."""
+        mark = _Mark.read(file)
+        size = file.stat().st_size if file.exists() else None
+        if not size:
+            if mark is not None:
+                self._notices.append(notices.gone(file, emptied=size is not None))
+            if size is not None:
+                database.set_aside(file, "damaged")
+            return self._made(file, key)
+        opened = self._tried(file, key, mark) or self._tried(file, None, mark)
+        if opened is not None and suspect and not self.intact(opened):
+            opened.connection.close()
+            opened, mark = None, _Mark.of("", key)
+        if opened is None:
+            if mark is None:
+                self._notices.append(notices.stranger(file))
+                return None
+            lost = not mark.fits(key) and not mark.plain
+            aside = database.set_aside(file, "locked" if lost else "damaged")
+            self._notices.append(notices.key_lost(aside) if lost else notices.damaged(aside))
+            return self._made(file, key)
+        return opened
+
+    def _tried(self, file: Path, key: str | None, mark: _Mark | None) -> Opened | None:
+        """None where it is no database with this key. Raises DatabaseFailed where it cannot be told."""
+        if key is None and not database.plain(file):
+            return None
+        connection = database.connect(file, key)
+        try:
+            with database.told():
+                tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+                if mark is not None and "meta" not in tables:
+                    raise DatabaseFailed("It is empty.", "damaged")
+                self._settled(connection, file, tables)
+                found = connection.execute("SELECT value FROM meta WHERE name = 'id'").fetchone()
+        except DatabaseFailed as exc:
+            connection.close()
+            if exc.fault == "damaged":
+                return None
+            raise
+        if mark is None or mark != _Mark.of(found[0], key):
+            _Mark.of(found[0], key).write(file)
+        return Opened("encrypted" if key else "plaintext", connection, file, key, _inode(file))
+
+    def _made(self, file: Path, key: str) -> Opened:
+        """A new ledger, which goes on from what the vault remembers of the one before."""
+        database.create(file)
+        connection = database.connect(file, key)
+        self._settled(connection, file, set())
+        with suppress(ConfigError):
+            if (head := self._head()) is not None:
+                values = (head.count, head.digest, head.count, head.digest)
+                connection.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?, ?, 0)", values)
+        [(id,)] = connection.execute("SELECT value FROM meta WHERE name = 'id'")
+        _Mark.of(id, key).write(file)
+        return Opened("encrypted", connection, file, key, _inode(file))
+
+    def _settled(self, connection: Any, file: Path, tables: set[str]) -> None:
+        """Set it up as we use it, with its tables. Raises DatabaseFailed `newer` where a newer version wrote it."""
+        [(version,)] = connection.execute("PRAGMA user_version")
+        ours = (
+            connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone() if "meta" in tables else None
+        )
+        if version > schema.APP_VERSION or (ours is not None and int(ours[0]) > schema.VERSION):
+            raise DatabaseFailed("A newer version wrote it.", "newer")
+        durable(connection, wal=not shared(file))
+        if ours is None:
+            _furnish(connection, router="router_billing" not in tables)
+
+    def _checked(self, opened: Opened) -> Opened:
+        """Is the line that the vault remembers in it?"""
+        with suppress(ConfigError), database.told():
+            head = self._head()
+            if head is not None and not _reaches(opened.connection, head):
+                self._notices.append(notices.ROLLED_BACK)
+                opened.connection.execute("UPDATE head SET seq = max(seq, ?)", (head.count,))
+                values = ("gap", f"{head.count} {head.digest}")
+                opened.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
+        return replace(opened, notices=tuple(self._notices))
+
+    def _head(self) -> Head | None:
+        return None if self._slots is None else self._slots.head(OWNER)
+
+    def _in_memory(self, why: str) -> Opened:
+        return in_memory((*self._notices, why))
+
+
+def in_memory(told: tuple[str, ...] = ()) -> Opened:
+    """A ledger that lasts as long as this process."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    _furnish(connection, router=True)
+    return Opened("memory", connection, notices=told)
+
+
+def durable(connection: Any, *, wal: bool = True) -> str:
+    """What is committed stays, though the power fails. The journal's mode that the file system allows."""
+    [(mode,)] = connection.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'TRUNCATE'}")
+    if wal and mode != "wal":  # it needs memory that processes share, which network file systems lack
+        [(mode,)] = connection.execute("PRAGMA journal_mode = TRUNCATE")
+    settings = ["synchronous = FULL", "temp_store = MEMORY"]
+    if sys.platform == "darwin":  # its fsync alone does not reach the disk
+        settings += ["fullfsync = ON", "checkpoint_fullfsync = ON"]
+    for setting in settings:
+        connection.execute(f"PRAGMA {setting}")
+    return str(mode)
+
+
+def _furnish(connection: Any, *, router: bool) -> None:
+    version = f"PRAGMA user_version = {schema.APP_VERSION};" if router else ""
+    connection.executescript(f"BEGIN IMMEDIATE;{schema.ROUTER if router else ''}{schema.OURS}{version}COMMIT;")
+    values = [("id", uuid.uuid4().hex), ("version", str(schema.VERSION))]
+    connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", values)
+
+
+def _reaches(connection: Any, head: Head) -> bool:
+    """Is it in the chain, or before what was trimmed, or known to be lost?"""
+    found = connection.execute("SELECT seq, link, trimmed FROM head").fetchone()
+    if found is None or found[0] < head.count:
+        return False
+    lost = connection.execute("SELECT value FROM meta WHERE name = 'gap'").fetchone()
+    if head.count <= found[2] or lost == (f"{head.count} {head.digest}",):
+        return True
+    line = connection.execute("SELECT chain FROM entries WHERE seq = ?", (head.count,)).fetchone()
+    return bool(line == (head.digest,))
+
+
+def _inode(file: Path) -> int | None:
+    try:
+        return file.stat().st_ino
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A file beside the ledger's by which we know it as ours, and its key as the one it was closed with."""
+
+    id: str
+    check: str
+
+    @classmethod
+    def of(cls, id: str, key: str | None) -> _Mark:
+        return cls(
+            id, "" if key is None else hmac.digest(bytes.fromhex(key), f"osaurus-ledger/{id}".encode(), "sha256").hex()
+        )
+
+    @classmethod
+    def read(cls, file: Path) -> _Mark | None:
+        try:
+            found = json.loads(cls.path(file).read_bytes())
+            return cls(str(found["id"]), str(found["check"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @staticmethod
+    def path(file: Path) -> Path:
+        return file.with_name(f"{file.name}.check")
+
+    @property
+    def plain(self) -> bool:
+        return not self.check
+
+    def fits(self, key: str) -> bool:
+        return hmac.compare_digest(self.check, self.of(self.id, key).check)
+
+    def write(self, file: Path) -> None:
+        write_private(self.path(file), json.dumps({"id": self.id, "check": self.check}).encode())
