@@ -11,9 +11,9 @@ from typing import Literal
 
 from osaurus_nb import errors
 
-#: `retry` the same candidate (and sit out a Retry-After that fits), then fail over. `failover` at once. `terminal`: nobody else
-#: could do better. `notice`: fail over, or with nobody left say so in the answer. `mid_stream`: words were shown, so
-#: end honestly and splice nothing.
+#: `retry` the same candidate, and sit out a Retry-After that fits; then fail over. `failover` at once. `terminal`:
+#: nobody else could do better. `notice`: fail over, or with nobody left say so in the answer. `mid_stream`: words were
+#: shown, so end honestly and splice nothing.
 Kind = Literal["retry", "failover", "terminal", "notice", "mid_stream"]
 #: Whose fault it was: nobody's whom we asked; a poor answer that lowers a score and no more; the model's; the
 #: provider's, whichever model is asked. The last two count for their breaker.
@@ -122,6 +122,7 @@ TABLE: Mapping[type[errors.OsaurusError] | tuple[type[errors.OsaurusError], int 
     (errors.Unreachable, "address"): _failover(),  # our rules forbade it: nobody was asked
     (errors.Unreachable, "unsent"): _failover(),
     errors.Unavailable: _retry(2, "model"),
+    errors.Resting: _failover(),  # nobody was asked
     (errors.Unavailable, 408): _retry(1),
     (errors.Unavailable, 409): _retry(1),
     (errors.Unavailable, 501): _failover(),  # it cannot do this, and will not learn it
