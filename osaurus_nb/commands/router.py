@@ -43,17 +43,17 @@ def _overview(options: Namespace, person: Person) -> Told:
     async def ask(account: RouterAccount) -> tuple[Balance, tuple[UsageRow, ...]]:
         return await account.balance(), (await account.usage(limit=options.limit)).rows
 
-    (balance, rows), address = _asked(person, ask)
+    (balance, rows), address = asked(person, ask)
     return Told(_said(balance, address), _HEAD if rows else (), [_row(row) for row in rows])
 
 
 def _balance(options: Namespace, person: Person) -> Told:
-    balance, address = _asked(person, lambda account: account.balance())
+    balance, address = asked(person, lambda account: account.balance())
     return Told(_said(balance, address))
 
 
 def _usage(options: Namespace, person: Person) -> Told:
-    page, address = _asked(person, lambda account: account.usage(limit=options.limit))
+    page, address = asked(person, lambda account: account.usage(limit=options.limit))
     if not page.rows:
         return Told([f"{address} has made no call."])
     more = [f"These are the newest {len(page.rows)}."] if page.next_cursor else []
@@ -61,11 +61,11 @@ def _usage(options: Namespace, person: Person) -> Told:
 
 
 def _checkout(options: Namespace, person: Person) -> Told:
-    checkout, address = _asked(person, lambda account: account.checkout(options.amount))
+    checkout, address = asked(person, lambda account: account.checkout(options.amount))
     return Told([f"To pay {money.balance(options.amount)} in for {address}, open:", checkout.url])
 
 
-def _asked(person: Person, ask: Callable[[RouterAccount], Awaitable[T]]) -> tuple[T, str]:
+def asked(person: Person, ask: Callable[[RouterAccount], Awaitable[T]]) -> tuple[T, str]:
     """What the account answers, and whose it is. Raises ConfigError, and whatever the Router says."""
     from osaurus_nb.providers.http import HttpDoor  # noqa: PLC0415 - a heavy door, behind every command's --help
     from osaurus_nb.providers.router import RouterSettings, router_source  # noqa: PLC0415

@@ -7,7 +7,7 @@ Whatever is not sure stays as it is, and is told.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -104,6 +104,14 @@ def reconcile(lines: Sequence[Entry], listed: Sequence[Listed], now: float) -> R
         told=tuple(_differing(ended, found)),
         loose=tuple(_loose(pairs.free(), lines, (*waiting, *filter(_is_vague, ended)))),
     )
+
+
+def likely(done: Reconciled) -> tuple[Entry, ...]:
+    """Lines to add where somebody says so: each waiting one that alone could be a charge, and could be no other."""
+    single = [(loose.perhaps[0], loose.listed) for loose in done.loose if len(loose.perhaps) == 1]
+    times = Counter(_name(line) for loose in done.loose for line in loose.perhaps)
+    fitting = [(line, call) for line, call in single if line.orphan and call.final and times[_name(line)] == 1]
+    return tuple(_settled(line, call) for line, call in fitting)
 
 
 def _last(lines: Iterable[Entry]) -> list[Entry]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osaurus_nb.ledger.reconcile import NEAR, OVER, Listed, reconcile
+from osaurus_nb.ledger.reconcile import NEAR, OVER, Listed, likely, reconcile
 from osaurus_nb.models import Usage
 from osaurus_nb.spending import FREE, Cost, Entry
 
@@ -116,6 +116,19 @@ def test_charges_that_the_ledger_does_not_know_are_told():
     done = reconcile([settled()], listed, NOW)
 
     assert [loose.listed.id for loose in done.loose] == ["new"]
+
+
+def test_somebody_may_say_that_a_charge_was_a_lines():
+    """Where one line alone waits near one strange charge of its model. It is offered, and never done unasked."""
+    one = reconcile([orphan()], [call(request_id="req-9"), OLD], NOW)
+    two_calls = reconcile([orphan()], [call("a"), call("b"), OLD], NOW)
+    two_lines = reconcile([orphan("s"), orphan("t")], [call(), OLD], NOW)
+
+    assert not one.settled
+    assert [(line.kind, line.cost, line.request_id) for line in likely(one)] == [
+        ("settle", Cost(50, "provider"), "req-9")
+    ]
+    assert not likely(two_calls) + likely(two_lines)
 
 
 def test_other_costs_than_in_the_list_are_told_and_not_written():
