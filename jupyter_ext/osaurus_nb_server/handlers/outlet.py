@@ -7,6 +7,7 @@ band. A long silence is broken by comments, before the first word too; then the 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 
 from tornado.iostream import IOStream, StreamClosedError
@@ -21,6 +22,7 @@ from osaurus_nb.events import (
     TextDelta,
     ToolCallDelta,
     ToolCallStarted,
+    Warned,
 )
 from osaurus_nb_server.dialect import Encoder
 from osaurus_nb_server.handlers import faults
@@ -87,8 +89,19 @@ class Outlet:
         if not self._relayed:
             return self._encoder().encode(event)
         if not isinstance(event, Failed):
-            return b""
+            return self._aside(event) if isinstance(event, Warned) and self._open else b""
         return self._encoder().encode(Relayed(b"", self._relayed)) + self._encoder().encode(event)
+
+    def _aside(self, event: Warned) -> bytes:
+        """That a relayed answer was empty, once the headers are gone: a comment, where clients bear one.
+
+        The decoder's other warnings are about what it cannot read, and the provider's own bytes can hold that.
+        """
+        comments = self._handler.dialect.stream_type == "text/event-stream" and self._handler.codec.PING.strip()
+        if event.code != "empty_answer" or not comments:
+            return b""
+        said = {"osaurus": {"warnings": [{"code": event.code, "message": event.message, "param": event.param}]}}
+        return b": " + json.dumps(said, separators=(",", ":")).encode() + b"\n\n"
 
     async def _admit(self, event: Event) -> None:
         """An event before the head went out: the first word sends it, with everything held so far."""
