@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import reduce
@@ -21,6 +21,7 @@ ORPHANS = (
     "orphan: charged perhaps, and nobody saw the answer, for the process ended in the middle; "
     "it counts as spent until its end is known"
 )
+NOTHING = Total("", 0, 0, Usage())
 #: So many lines of a list are shown; all of them are in it.
 _SHOWN = 50
 _LINES = ("time", "model", "in", "out", "cost", "seconds", "what came", "cell")
@@ -137,7 +138,7 @@ class Sums(_Listing[Total]):
     @property
     def total(self) -> Total:
         """All of them together."""
-        return reduce(_add, self._items, Total("", 0, 0, Usage()))
+        return reduce(_add, self._items, NOTHING)
 
     def records(self) -> list[dict[str, Any]]:
         return [_summed(self.by, total) for total in self._items]
@@ -189,6 +190,16 @@ def scope(name: str) -> str:
     return _KINDS.get(kind, "{kind} {id}").format(kind=kind, id=id.partition("@")[0])
 
 
+def when(at: float) -> str:
+    """A line's time, here."""
+    return f"{datetime.fromtimestamp(at, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def total(entries: Iterable[Entry]) -> Total:
+    """What these lines come to. Only what has its end counts."""
+    return reduce(_add, (_alone(entry) for entry in entries if entry.kind == "settle"), NOTHING)
+
+
 def _sum_of(total: Total) -> str:
     if total.unpriced == total.calls and total.calls:
         return "?"
@@ -202,7 +213,7 @@ def _line(entry: Entry) -> tuple[str, ...]:
     name = entry.model if entry.provider == LOCAL else f"{entry.provider}/{entry.model}"
     seconds = f"{entry.duration_ms / 1000:.1f}" if entry.duration_ms is not None else ""
     tokens = (f"{entry.usage.total_input:,}", f"{entry.usage.total_output:,}") if entry.kind == "settle" else ("", "")
-    return (_when(entry.at), name, *tokens, _cost(entry), seconds, _came(entry), entry.origin.cell or "")
+    return (when(entry.at), name, *tokens, _cost(entry), seconds, _came(entry), entry.origin.cell or "")
 
 
 def _cost(entry: Entry) -> str:
@@ -223,10 +234,6 @@ def _came(entry: Entry) -> str:
         return "orphan" if entry.orphan else "under way"
     outcome = entry.outcome or ""
     return _OUTCOMES.get(outcome, "answer" if outcome == "rendered" else outcome)
-
-
-def _when(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _record(entry: Entry) -> dict[str, Any]:
@@ -257,6 +264,12 @@ def _usd(micro: int | None) -> float | None:
 def _budget(state: BudgetState) -> tuple[str, ...]:
     amounts = (state.cap.limit_micro, state.spent_micro, state.reserved_micro)
     return (scope(state.cap.scope), *map(money.row, amounts), money.balance(state.left_micro))
+
+
+def _alone(entry: Entry) -> Total:
+    cost = entry.cost
+    seconds = (entry.duration_ms or 0) / 1000
+    return Total("", 1, cost.micro or 0, entry.usage, int(cost.micro is None), int(cost.estimated), seconds)
 
 
 def _add(one: Total, other: Total) -> Total:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Protocol
 
 from osaurus_nb.errors import ConfigError
 from osaurus_nb.secrets import asking
+
+if TYPE_CHECKING:
+    from osaurus_nb.accounts import Ledger
 
 
 class Person(Protocol):
@@ -42,6 +46,9 @@ class Person(Protocol):
 
     def show_briefly(self, secret: str) -> None:
         """Show a secret until it was read, and leave nothing of it on the screen. Only after `alone`."""
+
+    def books(self) -> AbstractContextManager[Ledger]:
+        """What was spent, as whoever answers their questions keeps it."""
 
 
 class Terminal:
@@ -94,6 +101,13 @@ class Terminal:
             sys.stdout.write("\x1b[2J\x1b[?1049l")  # the other screen is wiped before one comes back from it
             sys.stdout.flush()
 
+    @contextmanager
+    def books(self) -> Iterator[Ledger]:
+        from osaurus_nb.client import Client  # noqa: PLC0415 - heavy, and behind every command's --help
+
+        with Client() as client:
+            yield client.ledger
+
     def _refuse_waiting(self) -> None:
         """A cell's command is on a terminal of its own, at which nobody is: it would wait for ever."""
         if self._in_a_cell and sys.stdin.isatty():
@@ -105,9 +119,10 @@ class Notebook:
 
     offers = False
 
-    def __init__(self, *, connected: bool = False) -> None:
+    def __init__(self, *, connected: bool = False, books: Callable[[], Ledger] | None = None) -> None:
         #: A kernel that is connected asks nobody by itself: what only it knows helps nobody.
         self.leaves = connected
+        self._books = books
 
     def spelled(self, command: str) -> str:
         return f"`%osaurus {command}`"
@@ -137,6 +152,12 @@ class Notebook:
 
     def show_briefly(self, secret: str) -> None:
         raise AssertionError("a notebook shows no secret")
+
+    @contextmanager
+    def books(self) -> Iterator[Ledger]:
+        if self._books is None:
+            raise AssertionError("a notebook whose client is not told has no books")
+        yield self._books()  # its client stays open
 
 
 def _kept(what: str, command: str) -> ConfigError:

@@ -10,6 +10,7 @@ from IPython.core.error import UsageError
 
 from osaurus_nb import _markup
 from osaurus_nb._portal import portal
+from osaurus_nb.accounts import Ledger
 from osaurus_nb.catalog import names
 from osaurus_nb.commands import table
 from osaurus_nb.commands.grammar import perform
@@ -120,7 +121,9 @@ def _shared(name: str) -> Command:
     """A command of the terminal, given in a cell."""
 
     def command(session: Session, rest: str) -> None:
-        told = perform(arguments.shared(name, rest), Notebook(connected=session.client.settings.url is not None))
+        client = session.client
+        person = Notebook(connected=client.settings.url is not None, books=lambda: Ledger(client.ledger, portal()))
+        told = perform(arguments.shared(name, rest), person)
         if told.rows:
             show(session.shell, _markup.table(told.head, told.rows))
         if told.lines:

@@ -15,6 +15,7 @@ reply = %osaurus ask -t 0 Name a colour
 ```
 
 Options: `-m MODEL`, `-s "system prompt"`, `-t 0.7`, `--max-tokens N`, `--seed N`, `--fallback MODEL`, \
+`--max-cost 0.05`, \
 `--chat` (a turn of the running conversation), `--new` (a new one), \
 `-o NAME` or `-> NAME` (keep the Reply; so does `_`). \
 `{{expression}}` puts a Python value into the prompt; all other braces stay.
@@ -32,6 +33,9 @@ Options: `-m MODEL`, `-s "system prompt"`, `-t 0.7`, `--max-tokens N`, `--seed N
 | `%osaurus vault` | where keys are kept; `unlock`, `keep keychain`, `keep passphrase` |
 | `%osaurus identity` | who you are to the Router; `create`, `restore`, `keys`, `wipe` |
 | `%osaurus router` | the Router's balance and usage; `checkout AMOUNT` |
+| `%osaurus usage` | what was spent today, in this notebook and by the last run of a cell |
+| `%osaurus ledger` | the last calls and what each cost; `--by cell`, `--last 7d`, `--orphans` |
+| `%osaurus budget` | how much may be spent; `day 5`, `notebook 2`, `cell 0.50`, `request 0.10`, `off` |
 | `%osaurus endpoint` | how other programs reach these models |
 | `%osaurus pull` | fetches the embedded model |
 

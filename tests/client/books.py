@@ -21,7 +21,7 @@ from osaurus_nb.spending import (
 from osaurus_nb.testing.scripted import ScriptedAdapter, says
 
 ANY = Query()
-NOW = 1_795_253_000.0
+NOW = 1_700_000_000.0
 
 
 def line(seq: int = 1, **said) -> Entry:
