@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from osaurus_nb.ledger.schema import SELECT, entry_of, usage_of
@@ -18,7 +19,7 @@ _KEYS: Mapping[By, str] = {
     "notebook": "notebook",
     "model": "model",
     "provider": "provider",
-    "day": "date(at, 'unixepoch', 'localtime')",
+    "day": "CAST(at / 900 AS INTEGER)",  # no clock on earth is off by less than a quarter of an hour
     "session": "session",
     "key": "key",
     "outcome": "outcome",
@@ -45,15 +46,17 @@ def entries(connection: Any, query: Query, alive: Alive) -> list[Entry]:
 
 
 def totals(connection: Any, by: By, query: Query, alive: Alive) -> list[Total]:
-    """Sums by what `by` names. What was voided never happened, and is not counted."""
+    """Sums by what `by` names, days as they are here. What was voided never happened, and is not counted."""
     where, values = _where(query, _pending(connection, alive) if query.orphans else {})
-    order = "1 DESC" if by == "day" else "3 DESC, 2 DESC, 1"
     found = connection.execute(
-        f"SELECT coalesce({_KEYS[by]}, ''), {_SUMS} FROM entries WHERE kind <> 'void' AND {where}"  # noqa: S608 - ours
-        f" GROUP BY 1 ORDER BY {order}",
+        f"SELECT {_KEYS[by]}, {_SUMS} FROM entries WHERE kind <> 'void' AND {where} GROUP BY 1",  # noqa: S608 - ours
         values,
     )
-    return [_total(*row) for row in found]
+    if by == "day":
+        days = [_total(key, *sums) for key, sums in _by_day(found).items()]
+        return sorted(days, key=lambda total: total.key, reverse=True)
+    sums = [_total(*row) for row in found]
+    return sorted(sums, key=lambda total: (-total.cost_micro, -total.calls, total.key))
 
 
 def rows(connection: Any) -> int:
@@ -85,5 +88,16 @@ def _where(query: Query, pending: Mapping[int, bool]) -> tuple[str, dict[str, An
     return " AND ".join(terms), values
 
 
-def _total(key: str, calls: int, micro: float, unpriced: int, estimated: int, seconds: float, *usage: Any) -> Total:
-    return Total(key, calls, int(micro), usage_of(*usage), unpriced, estimated, seconds)
+def _by_day(quarters: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:
+    """SQLite reckons local days so slowly that only each quarter of an hour is reckoned."""
+    days: dict[str, list[Any]] = {}
+    for quarter, *sums in quarters:
+        day = datetime.fromtimestamp(quarter * 900).date().isoformat()
+        days[day] = [one + other for one, other in zip(days[day], sums, strict=True)] if day in days else sums
+    return days
+
+
+def _total(
+    key: str | None, calls: int, micro: float, unpriced: int, estimated: int, seconds: float, *usage: Any
+) -> Total:
+    return Total(key or "", calls, int(micro), usage_of(*usage), unpriced, estimated, seconds)

@@ -8,6 +8,7 @@ _SHARED = frozenset(
     {"9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone",
      "fuse.s3fs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs", "virtiofs"}
 )  # fmt: skip
+_SPACE = "\\040"
 
 
 def shared(path: Path, mounts: str | None = None) -> bool:
@@ -17,8 +18,10 @@ def shared(path: Path, mounts: str | None = None) -> bool:
             mounts = Path("/proc/self/mounts").read_text(errors="replace")
         except OSError:
             return False
-    found = [line.split(" ")[1:3] for line in mounts.splitlines() if line.count(" ") >= 3]
-    above = [(place.replace("\\040", " "), kind) for place, kind in found]
-    fitting = [(len(place), kind) for place, kind in above if path.is_relative_to(place)]
-    # Of two on one place the later one covers the earlier.
-    return bool(fitting) and [kind for size, kind in fitting if size == max(fitting)[0]][-1] in _SHARED
+    name, kind, longest = f"{path}/", "", -1
+    for line in mounts.splitlines():
+        place, held = [*line.split(" "), "", "", ""][1:3]
+        above = f"{place.replace(_SPACE, ' ').rstrip('/')}/"
+        if name.startswith(above) and len(above) >= longest:  # of two on one place the later covers the earlier
+            kind, longest = held, len(above)
+    return kind in _SHARED

@@ -152,6 +152,8 @@ class Writer:
             return True
 
     def _write(self) -> None:
+        if not any(item.entry or item.act for item in self._batch):
+            return self._succeeded()
         try:
             with self._desk.transaction(self._now()) as book:
                 for item in self._batch:
@@ -160,6 +162,7 @@ class Writer:
             self._failed(exc)
         else:
             self._succeeded()
+        return None
 
     def _succeeded(self) -> None:
         with self._wake:
