@@ -146,7 +146,7 @@ class Permit:
             for level, (breaker, era) in zip(("provider", "model"), self._settle(), strict=False):
                 if verdict.blame == level:
                     breaker.failed(era, now, verdict.code)
-                elif verdict.reached or (level == "provider" and verdict.blame in ("model", "health")):
+                elif verdict.reached:
                     breaker.answering(era)
                 else:
                     breaker.cancelled(era)

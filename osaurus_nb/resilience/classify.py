@@ -162,7 +162,8 @@ def _details(error: errors.OsaurusError) -> tuple[int | errors.Reason, ...]:
 
 
 def _reached(error: errors.OsaurusError) -> bool:
-    return isinstance(error, errors.ProviderError) and error.upstream_status is not None
+    answered = isinstance(error, errors.ProviderError) and error.upstream_status is not None
+    return answered or isinstance(error, errors.EmptyAnswer)
 
 
 def _blame_after_words(error: errors.OsaurusError, blame: Blame) -> Blame:

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from osaurus_nb.resilience.breaker import DEFAULT, Breaker
+from osaurus_nb.resilience.breaker import DEFAULT, Breaker, Limits
 
 
 def opened(now: float = 0.0) -> Breaker:
@@ -115,6 +115,23 @@ def test_a_probe_that_shows_a_word_lets_all_others_in() -> None:
     assert breaker.state == "closed"
     breaker.failed(probe, 40.0, "cut")
     assert (breaker.state, breaker.last) == ("closed", "cut")
+
+
+def test_what_was_before_a_good_probe_is_forgotten() -> None:
+    """Old failures and a single new one are no outage, however short it was open."""
+    breaker = Breaker(Limits(first=1.0))
+    for _ in range(5):
+        breaker.failed(entered(breaker, 0.0), 0.0, "down")
+    breaker.succeeded(entered(breaker, 1.0), 1.0)
+
+    for number in range(9):
+        era = entered(breaker, 2.0)
+        if number % 3 == 0:
+            breaker.failed(era, 2.0, "down")
+        else:
+            breaker.succeeded(era, 2.0)
+
+    assert breaker.state == "closed"
 
 
 @pytest.mark.parametrize("late", ["succeeded", "failed", "cancelled", "answering"])

@@ -16,6 +16,7 @@ FAILING = classify(errors.Unavailable("503", provider="lab", upstream_status=503
 LIMITED = classify(errors.RateLimited("429", provider="lab", upstream_status=429), committed=False)
 WRONG = classify(errors.Refused("400", provider="lab", upstream_status=400), committed=False)
 NO_KEY = classify(errors.CredentialRejected("none", provider="lab"), committed=False)
+SILENT = classify(errors.TooSlow("late", provider="lab"), committed=False)
 EMPTY = classify(errors.EmptyAnswer("nothing", provider="lab"), committed=False)
 
 
@@ -126,7 +127,7 @@ def test_a_probe_refused_at_the_model_takes_no_place_at_the_provider(breakers: B
     assert permit(breakers, model="other").probe
 
 
-@pytest.mark.parametrize("verdict", [LIMITED, WRONG], ids=lambda verdict: verdict.code)
+@pytest.mark.parametrize("verdict", [LIMITED, WRONG, EMPTY], ids=lambda verdict: verdict.code)
 def test_a_probe_that_was_answered_with_no_shows_that_somebody_is_there(
     breakers: Breakers, clock: VirtualClock, verdict: object
 ) -> None:
@@ -136,7 +137,20 @@ def test_a_probe_that_was_answered_with_no_shows_that_somebody_is_there(
 
     permit(breakers).failed(verdict)  # type: ignore[arg-type]  # a Verdict
 
-    assert breakers.wait("lab", "m") is None
+    assert {one.state for one in breakers.conditions()} == {"closed"}
+
+
+def test_a_provider_that_answers_again_is_back_though_a_model_fails(breakers: Breakers, clock: VirtualClock) -> None:
+    """A 503 is a failing model's, and proof that the provider is there; mere silence proves nothing."""
+    break_it(breakers, GONE)
+    clock.pass_by(30)
+
+    permit(breakers).failed(SILENT)
+    again = permit(breakers)
+    again.failed(FAILING)
+
+    assert again.probe
+    assert not permit(breakers).probe
 
 
 def test_a_probe_that_was_never_sent_leaves_it_open(breakers: Breakers, clock: VirtualClock) -> None:
@@ -228,3 +242,18 @@ def test_it_never_grows_without_end(clock: VirtualClock) -> None:
     assert isinstance(breakers.ask("lab", "m"), Refusal)
     probe.succeeded()
     assert breakers.wait("lab", "m") is None
+
+
+def test_probes_under_way_are_kept_beyond_the_bound(clock: VirtualClock) -> None:
+    """There are never two for one model, not even where more are sent than are to be remembered."""
+    breakers = Breakers(clock, most=20)
+    probes = []
+    for number in range(19):
+        break_it(breakers, FAILING, model=f"{number}")
+        clock.pass_by(30)
+        probes.append(permit(breakers, model=f"{number}"))
+
+    permit(breakers, model="one more").succeeded()
+
+    assert all(probe.probe for probe in probes)
+    assert all(isinstance(breakers.ask("lab", f"{number}"), Refusal) for number in range(19))

@@ -39,6 +39,7 @@ def noted(rates: dict[str, tuple[int, int]], clock: VirtualClock | None = None) 
         ({"a": (20, 0), "b": (20, 0), "c": (20, 0), "d": (5, 15), "e": (2, 18), "f": (1, 19)}, {"d", "e", "f"}),
         ({"a": (20, 0), "b": (20, 0), "c": (20, 0), "d": (8, 12), "e": (0, 20)}, {"d", "e"}),
         ({"a": (20, 0), "b": (20, 0), "c": (0, 20)}, {"c"}),
+        ({"a": (20, 0), "b": (20, 0), "c": (3, 22), "d": (2, 18), "e": (0, 20)}, {"d", "e"}),
         ({}, set()),
     ],
 )
@@ -65,7 +66,10 @@ def test_it_comes_back_as_its_failures_get_old() -> None:
     clock.pass_by(60)
 
     assert outliers.ejected("ab") == frozenset()
-    assert outliers.rate("b") is None
+    assert (outliers.rate("a"), outliers.rate("b")) == (None, None)
+    for _ in range(10):
+        outliers.note("a", FAILING)
+    assert outliers.rate("a") == 0.0
 
 
 def test_empty_answers_lower_a_rate_and_wrong_requests_do_not() -> None:

@@ -90,12 +90,8 @@ def test_the_budget_keeps_its_bound_in_any_order(order: list[str]) -> None:
 
 def test_only_what_is_to_be_retried_is_asked_again() -> None:
     """A verdict to go on is gone on with, and the number of repeats is bounded."""
-    rule = repeats()
-
-    assert rule.wait(GONE, 1, 0.0, last=True) is None
-    assert rule.wait(FAILING, 1, 0.0, last=True) == 0.05
-    assert rule.wait(FAILING, 2, 0.0, last=True) == 0.1
-    assert rule.wait(FAILING, 3, 0.0, last=True) is None
+    assert repeats().wait(GONE, 1, 0.0, last=True) is None
+    assert [repeats().wait(FAILING, number, 0.0, last=True) for number in (1, 2, 3)] == [0.05, 0.1, None]
 
 
 @pytest.mark.parametrize(

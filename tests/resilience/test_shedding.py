@@ -63,6 +63,19 @@ def test_the_wait_that_is_told_follows_the_pace_of_late() -> None:
     assert waits == [SHORTEST, 20.0, LONGEST]
 
 
+def test_the_pace_is_that_of_the_work_not_of_the_waiting() -> None:
+    """Who waited long and worked briefly makes nobody behind it wait longer."""
+    door = Door(inside=1, waiting=1)
+    for _ in range(3):
+        first, second = ticket(door, 0.0), ticket(door, 0.0)
+        door.leave(first, 2.0)
+        door.leave(second, 4.0)
+
+    turned = [door.ask(4.0) for _ in range(3)][-1]
+
+    assert turned == Overloaded(4.0)
+
+
 @pytest.mark.parametrize(("inside", "waiting"), [(0, 1), (1, -1)])
 def test_a_door_that_lets_nobody_in_is_a_mistake(inside: int, waiting: int) -> None:
     """It is refused where it is made."""
