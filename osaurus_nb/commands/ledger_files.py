@@ -75,7 +75,7 @@ def _file(parser: ArgumentParser, default: str) -> None:
 
 
 def _export(options: Namespace, person: Person) -> Told:
-    file = _target(options, "osaurus-ledger", "jsonl", person)
+    file = _target(options, "osaurus-ledger", "jsonl")
     signer = None if options.unsigned else _signer(person)
 
     anchor, lines = _with_ledger(person, lambda store: store.chain())
@@ -90,7 +90,7 @@ def _export(options: Namespace, person: Person) -> Told:
 
 
 def _diagnostics(options: Namespace, person: Person) -> Told:
-    file = _target(options, "osaurus-diagnostics", "json", person)
+    file = _target(options, "osaurus-diagnostics", "json")
     wallet = home.book().address
     lines = _with_ledger(person, lambda store: _all(store, options.provider))
     _write_file(file, diagnostics(lines, here(_version(), wallet), datetime.now(UTC)))
@@ -99,12 +99,13 @@ def _diagnostics(options: Namespace, person: Person) -> Told:
 
 
 def _verify(options: Namespace, person: Person) -> Told:
+    file = options.file.expanduser()
     try:
-        if options.file.stat().st_size > _LARGEST_FILE:
-            raise ConfigError(f"{options.file} is larger than any ledger.")
-        data = options.file.read_bytes()
+        if file.stat().st_size > _LARGEST_FILE:
+            raise ConfigError(f"{file} is larger than any ledger.")
+        data = file.read_bytes()
     except OSError as exc:
-        raise ConfigError(f"{options.file} cannot be read: {exc.strerror}.") from None
+        raise ConfigError(f"{file} cannot be read: {exc.strerror}.") from None
     verdict = verify(data, options.address)
     if not verdict.whole:
         raise NotWhole(verdict.sentence)
@@ -250,10 +251,10 @@ def _signer(person: Person) -> Signer | None:
     return found.signer if found is not None else None
 
 
-def _target(options: Namespace, stem: str, ending: str, person: Person) -> Path:
+def _target(options: Namespace, stem: str, ending: str) -> Path:
     """Where to write. Raises ConfigError for a file that is there, unless it may be replaced."""
     given: Path | None = options.file
-    file = given or Path(f"{stem}-{datetime.now(UTC):%Y-%m-%d}.{ending}")
+    file = given.expanduser() if given else Path(f"{stem}-{datetime.now(UTC):%Y-%m-%d}.{ending}")
     if file.is_dir():
         raise ConfigError(f"{file} is a folder.")
     if file.exists() and not options.replace:

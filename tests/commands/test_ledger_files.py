@@ -125,7 +125,7 @@ def test_an_export_without_an_identity_says_so(vault, ledger):
 
 
 def test_an_altered_export_fails_with_the_line(vault, ledger):
-    """The command fails: a script can rely on it."""
+    """By its place in the file and its number in the ledger."""
     keep(vault, call("s1"), call("s2"))
     ledger("export mine.jsonl")
     file = Path("mine.jsonl")
@@ -133,6 +133,20 @@ def test_an_altered_export_fails_with_the_line(vault, ledger):
 
     with pytest.raises(ledger_files.NotWhole, match=r"Line 3 \(number 2 of the ledger\) was altered"):
         ledger("verify mine.jsonl")
+
+
+def test_they_are_words_of_the_ledger_command(vault, ledger, run):
+    """`osaurus-nb ledger …` knows all four; a file that is not whole ends it with 1, for scripts to rely on."""
+    keep(vault, call("s1"))
+
+    made, good = run("ledger export mine.jsonl"), run("ledger verify mine.jsonl")
+    told = run("ledger diagnostics mine.json")
+    Path("mine.jsonl").write_bytes(Path("mine.jsonl").read_bytes()[:-9])
+    bad, nobody = run("ledger verify mine.jsonl"), run("ledger reconcile")
+
+    assert (made.code, good.code, told.code) == (0, 0, 0)
+    assert (bad.code, nobody.code) == (1, 1)
+    assert "The end is missing" in bad.err
 
 
 def test_no_file_is_written_over(vault, ledger):

@@ -85,6 +85,14 @@ def test_another_ones_signature_is_told():
     assert verify(exported(chained(4), signer=THEIRS), MINE.address).fault == "stranger"
 
 
+@pytest.mark.parametrize("whole", [SIGNED, UNSIGNED], ids=["signed", "unsigned"])
+def test_no_bit_can_flip_unseen(whole):
+    """In no byte of the file, wherever it stands."""
+    for at, byte in enumerate(whole):
+        altered = whole[:at] + bytes([byte ^ (1 << at % 8)]) + whole[at + 1 :]
+        assert not verify(altered).whole, at
+
+
 @given(at=st.integers(0, len(SIGNED) - 1), value=st.integers(0, 255), whole=st.sampled_from([SIGNED, UNSIGNED]))
 def test_no_byte_can_change_unseen(at, value, whole):
     """Whatever byte is changed to whatever other, signed or not, it is found; checking it never fails."""
