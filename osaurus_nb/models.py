@@ -49,6 +49,7 @@ Quirk = Literal[
     "echo_reasoning",  # wants `reasoning_content` back beside calls, even when empty
     "thinking_switch",  # says the effort `none` as `thinking: {"type": "disabled"}`
     "think_tags",  # wants its thoughts back inside the text, between <think> tags
+    "tells_cost",  # says in its usage what it charged, in dollars
     # Anthropic and Gemini
     "budget_thinking",  # thinks by `budget_tokens`; knows neither adaptive thinking nor effort
     "adaptive_only",  # refuses `budget_tokens`

@@ -25,6 +25,7 @@ def _row(model: str, *quirks: Quirk, host: str | None = None) -> _Family:
 _OPENAI = r"(?:.+\.)?(?:openai\.com|openai\.azure\.com|services\.ai\.azure\.com)$"
 _MISTRAL = r"(?:.+\.)?mistral\.ai$"
 _DEEPSEEK = r"(?:.+\.)?deepseek\.com$"
+_OPENROUTER = r"(?:.+\.)?openrouter\.ai$"
 _MISTRALS = r"(?:open-)?(?:mistral|mixtral|magistral|ministral|codestral|devstral|pixtral|voxtral)"
 
 #: A model has the quirks of every row that it matches. Seen 2026-11 unless a row says otherwise.
@@ -57,6 +58,7 @@ _FAMILIES: tuple[_Family, ...] = (
     _row(r"deepseek-(?:chat|reasoner|flash|pro|v3[.\-][2-9]|v[4-9]|v\d\d)", "echo_reasoning"),
     _row(r"", "thinking_switch", host=_DEEPSEEK),
     _row(r"minimax-m\d", "think_tags"),
+    _row(r"", "tells_cost", host=_OPENROUTER),
 )
 
 #: Words in front of an id: `models/`, `openai/`, `accounts/x/models/`, `us.anthropic.`

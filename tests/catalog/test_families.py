@@ -33,8 +33,8 @@ def test_other_models_have_none(model: str) -> None:
         ("gpt-6-astra", OPENAI, {"tools_on_responses", "always_thinks"}),
         ("gpt-6.1-sol", "lab.openai.azure.com", {"tools_on_responses", "always_thinks"}),
         ("gpt-6-luna-2026-09-01", OPENAI, {"tools_unthinking"}),
-        ("openai/gpt-6-astra", "openrouter.ai", {"always_thinks"}),
-        ("openai/gpt-6-luna", "openrouter.ai", set()),
+        ("openai/gpt-6-astra", "openrouter.ai", {"always_thinks", "tells_cost"}),
+        ("openai/gpt-6-luna", "openrouter.ai", {"tells_cost"}),
         ("gpt-6-luna", "api.openai.com.example", set()),
     ],
 )
@@ -98,7 +98,8 @@ def test_generations_of_gemini_are_told_apart(model: str, found: set[str]) -> No
         ("mistral:7b", "127.0.0.1", {"short_ids"}),
         ("deepseek-chat", "api.deepseek.com", {"echo_reasoning", "thinking_switch"}),
         ("deepseek-ai/DeepSeek-V3.2-Exp", "127.0.0.1", {"echo_reasoning"}),
-        ("deepseek/deepseek-r1", "openrouter.ai", set()),
+        ("deepseek/deepseek-r1", "openrouter.ai", {"tells_cost"}),
+        ("deepseek/deepseek-r1", "openrouter.ai.example.org", set()),
         ("MiniMaxAI/MiniMax-M2.1", "", {"think_tags"}),
     ],
 )

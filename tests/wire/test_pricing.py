@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osaurus_nb.models import Price
+from osaurus_nb.events import fold
+from osaurus_nb.models import Charge, ModelCard, Price, Quirk
 from osaurus_nb.wire import openai_chat, osaurus_router
 
 
@@ -76,6 +78,47 @@ def test_the_router_is_not_believed_a_price_that_is_none(into: Any, out: Any) ->
     (card,) = osaurus_router.decode_models({"data": [row]}, "osaurus")
 
     assert card.price is None
+
+
+def charged(usage: dict[str, Any], *quirks: Quirk) -> Charge | None:
+    """What an answer with this usage says that it cost."""
+    card = ModelCard("m", "openrouter", quirks=frozenset(quirks))
+    choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+    decoder = openai_chat.event_decoder(card)
+    body = json.dumps({"id": "gen-1", "model": "m", "choices": [choice], "usage": usage}).encode()
+    events = [*decoder.feed(body), *decoder.close()]
+    return fold(events).charge
+
+
+USED = {"prompt_tokens": 194, "completion_tokens": 2, "total_tokens": 196}
+
+
+def test_what_openrouter_charged_is_read() -> None:
+    """0.00124 dollars are 1240 micro-dollars, under the id by which it finds the call again."""
+    assert charged({**USED, "cost": 0.00124}, "tells_cost") == Charge(1240, "gen-1", "", "", 194, 2)
+    assert charged({**USED, "cost": 0}, "tells_cost") == Charge(0, "gen-1", "", "", 194, 2)
+
+
+def test_a_key_of_ones_own_is_charged_beside_the_fee() -> None:
+    """0.95 to OpenRouter and 19 to whom it asked; without such a key the 0.95 are all."""
+    said = {**USED, "cost": 0.95, "cost_details": {"upstream_inference_cost": 19}}
+
+    own, plain = charged({**said, "is_byok": True}, "tells_cost"), charged({**said, "is_byok": False}, "tells_cost")
+
+    assert own is not None
+    assert plain is not None
+    assert (own.cost_micro, plain.cost_micro) == (19_950_000, 950_000)
+
+
+@pytest.mark.parametrize("cost", [None, -1, "free", True, {"total_cost": 1}, [1], 1e300])
+def test_what_is_no_amount_is_no_charge(cost: Any) -> None:
+    """Then the price of the list or the table counts."""
+    assert charged({**USED, "cost": cost}, "tells_cost") is None
+
+
+def test_nobody_else_is_believed_in_a_unit_that_we_do_not_know() -> None:
+    """The key is read only where it means dollars."""
+    assert charged({**USED, "cost": 1}) is None
 
 
 JSON = st.none() | st.booleans() | st.integers() | st.floats() | st.text(alphabet="0123456789.-+eENaInf ", max_size=45)

@@ -8,7 +8,7 @@ from typing import Any
 
 from osaurus_nb import events as ev
 from osaurus_nb.errors import BadAnswer, BudgetExceeded
-from osaurus_nb.models import ModelCard, Usage
+from osaurus_nb.models import Charge, ModelCard, Usage
 from osaurus_nb.wire import _errors, _osaurus, _pricing
 from osaurus_nb.wire._liberal import as_count, as_logprobs, as_mapping, as_rows
 from osaurus_nb.wire._payloads import Payloads, bad
@@ -46,6 +46,7 @@ class _Meaning:
         self._started = False
         self._choices: dict[int, _ChoiceState] = {}
         self._usage: Usage | None = None
+        self._charge: Charge | None = None
 
     def take(self, payload: Mapping[str, Any]) -> Iterator[ev.Event]:
         if payload.get("error"):
@@ -57,6 +58,8 @@ class _Meaning:
             yield from self._choice(choice)
         if isinstance(payload.get("usage"), dict):
             self._usage = read_usage(payload["usage"])
+            if "tells_cost" in self._card.quirks:
+                self._charge = _pricing.charge(payload)
 
     def _start(self, payload: Mapping[str, Any]) -> ev.Started:
         return ev.Started(self._card.provider, str(payload.get("model") or self._card.id), payload.get("id"))
@@ -82,7 +85,7 @@ class _Meaning:
         for state in unfinished:
             yield from state.end("unknown")
         if self._usage is not None:
-            yield ev.UsageReported(self._usage)
+            yield ev.UsageReported(self._usage, self._charge)
         for state in self._choices.values():
             yield ev.Finished(state.reason or "unknown", state.choice)
 
