@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any, Unpack
 
 from osaurus_nb.accounts import Filters
 from osaurus_nb.client import Client
+from osaurus_nb.commands.grammar import perform
+from osaurus_nb.commands.person import Notebook
+from osaurus_nb.commands.table import COMMANDS
 from osaurus_nb.ledger.verify import Verdict
 from osaurus_nb.ledger.verify import verify as check
 from osaurus_nb.spending import By, LedgerStatus
@@ -47,6 +51,17 @@ def status() -> LedgerStatus:
     """Where the ledger is, and what there is to know about it."""
     with Client() as client:
         return client.ledger.status()
+
+
+def export(path: str | Path, *, signed: bool = True, replace: bool = False) -> str:
+    """Write all of it to a file that anybody can verify, signed by the identity if there is one. What it says of it.
+
+    Raises ConfigError where no ledger is kept, and for a file that is there, unless it may be replaced.
+    """
+    parser = ArgumentParser()
+    COMMANDS["ledger"].configure(parser)
+    words = [*([] if signed else ["--unsigned"]), *(["--replace"] if replace else []), "--", str(path)]
+    return perform(parser.parse_args(["export", *words]), Notebook()).lines[0]
 
 
 def verify(path: str | Path, *, address: str | None = None) -> Verdict:

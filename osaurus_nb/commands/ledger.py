@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import get_args
 
 from osaurus_nb import money
 from osaurus_nb.accounts import Filters, Ledger
-from osaurus_nb.commands import home
+from osaurus_nb.commands import home, ledger_files
 from osaurus_nb.commands.grammar import Actions
 from osaurus_nb.commands.person import Person
 from osaurus_nb.commands.told import Told
 from osaurus_nb.errors import ConfigError
-from osaurus_nb.ledger.verify import verify
 from osaurus_nb.spending import By, Outcome
 from osaurus_nb.statement import Entries, figures, when
 
 HELP = "what was spent: line by line, or by cell, notebook, model, day"
-ACTIONS = ("status", "void", "verify")
+ACTIONS = ("status", "void", *ledger_files.ACTIONS)
 _ORPHANS = ("time", "model", "at most", "step", "notebook")
 
 
@@ -39,9 +37,7 @@ def configure(parser: ArgumentParser) -> None:
     actions.add("status", _status, "where the ledger is, and how it does")
     void = actions.add("void", _void, "strike the open lines of a step that was surely not charged")
     void.add_argument("step", metavar="STEP")
-    check = actions.add("verify", _verify, "is an exported ledger whole, and who signed it?")
-    check.add_argument("file", metavar="FILE", type=Path)
-    check.add_argument("--address", help="it must be signed by this identity")
+    ledger_files.configure(actions)
 
 
 def _show(options: Namespace, person: Person) -> Told:
@@ -85,10 +81,11 @@ def _orphaned(ledger: Ledger, options: Namespace, person: Person) -> list[str]:
         return []
     them = "1 call is an orphan" if number == 1 else f"{number} calls are orphans"
     see = "" if options.orphans else f" {person.spelled('ledger --orphans')} lists them."
+    settle, strike = person.spelled("ledger reconcile"), person.spelled("ledger void STEP")
     return [
-        f"{them}: charged perhaps, and nobody saw the answer, for the process ended in the middle. It counts as spent "
-        f"under its budgets until its end is known.{see} Look at your provider's own list of calls; what it surely did "
-        f"not charge {person.spelled('ledger void STEP')} strikes."
+        f"{them}: charged perhaps, and nobody saw the answer, for the process ended in the middle. Under budgets that "
+        f"counts as spent until its end is known.{see} {settle} asks the Router for its own; for any other provider "
+        f"look at its list of calls: {strike} strikes what it did not charge."
     ]
 
 
@@ -112,14 +109,3 @@ def _void(options: Namespace, person: Person) -> Told:
     if not number:
         raise ConfigError(f"Step '{options.step[:64]}' has no open line. Nothing was changed.")
     return Told([f"Struck: {'1 line' if number == 1 else f'{number} lines'}. It counts as not spent."])
-
-
-def _verify(options: Namespace, person: Person) -> Told:
-    try:
-        data = options.file.expanduser().read_bytes()
-    except OSError as exc:
-        raise ConfigError(f"Cannot read {options.file}: {exc.strerror}.") from exc
-    verdict = verify(data, options.address)
-    if not verdict.whole:
-        raise ConfigError(verdict.sentence)
-    return Told([verdict.sentence])

@@ -12,9 +12,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from osaurus_nb.spent import budgets, entries, orphans, status, sum, verify, void
+    from osaurus_nb.spent import budgets, entries, export, orphans, status, sum, verify, void
 
-__all__ = ["budgets", "entries", "orphans", "status", "sum", "verify", "void"]
+__all__ = ["budgets", "entries", "export", "orphans", "status", "sum", "verify", "void"]
 _SPENT = frozenset({*__all__, "_repr_mimebundle_"})
 
 
@@ -22,7 +22,7 @@ class _Room(ModuleType):
     """They need a client, which stands on this room, so they are loaded when they are first asked for."""
 
     def __getattribute__(self, name: str) -> Any:
-        # `budgets` and `verify` are modules here as well: whoever means those imports from them
+        # `budgets`, `export` and `verify` are modules here as well: whoever means those imports from them
         return getattr(import_module("osaurus_nb.spent"), name) if name in _SPENT else super().__getattribute__(name)
 
     def __dir__(self) -> Sequence[str]:

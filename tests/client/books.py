@@ -18,7 +18,7 @@ from osaurus_nb.spending import (
     Total,
     Usage,
 )
-from osaurus_nb.testing.scripted import ScriptedAdapter, says
+from osaurus_nb.testing.scripted import Script, ScriptedAdapter, says
 
 ANY = Query()
 NOW = 1_700_000_000.0
@@ -93,8 +93,8 @@ class BooksOf:
 class Kept(Runtime):
     """A runtime whose books are the given ones."""
 
-    def __init__(self, books: BooksOf) -> None:
-        super().__init__([ScriptedAdapter({"echo": [says("Hello.")]})])
+    def __init__(self, books: BooksOf, **more: Script) -> None:
+        super().__init__([ScriptedAdapter({"echo": [says("Hello.")], **{name: [said] for name, said in more.items()}})])
         self._kept = books
 
     @property

@@ -128,7 +128,7 @@ def test_an_export_is_verified_with_one_command(run, tmp_path):
 
     assert whole.code == 0
     assert altered.code == missing.code == 1
-    assert "Cannot read" in missing.err
+    assert "cannot be read" in missing.err
 
 
 def test_usage_in_a_terminal_goes_by_days(tell, kept):
