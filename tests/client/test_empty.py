@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+
 import pytest
 
 from osaurus_nb import events as ev
 from osaurus_nb.client import AsyncClient, Client
-from osaurus_nb.errors import RequestError, Unavailable
+from osaurus_nb.errors import Refused, RequestError, Unavailable
 from osaurus_nb.messages import assistant
-from osaurus_nb.models import Usage
+from osaurus_nb.models import ModelCard, Usage
+from osaurus_nb.ports import Attempt
 from osaurus_nb.reply import Emptiness, Reply
+from osaurus_nb.request import ChatRequest
 from osaurus_nb.runtime import Runtime
 from osaurus_nb.testing.scripted import Script, ScriptedAdapter, says
 
@@ -135,13 +140,38 @@ def test_a_retry_takes_the_place_of_an_answer() -> None:
 
 def test_a_question_that_failed_can_be_asked_again() -> None:
     """Its answer then stands in the conversation as if it had come at once."""
-    chat = client(scripted([Unavailable("It fell over.", provider="scripted")], says("up again"))).conversation()
-    with pytest.raises(Unavailable):
+    chat = client(scripted([Refused("No.", provider="scripted")], says("up again"))).conversation()
+    with pytest.raises(Refused):
         chat.chat("hello?")
 
     chat.retry()
 
     assert [message.text for message in chat.messages] == ["hello?", "up again"]
+
+
+class Stepping(ScriptedAdapter):
+    """Notes whose step each request is."""
+
+    def __init__(self, scripts: Mapping[str, Sequence[Script]]) -> None:
+        super().__init__(scripts)
+        self.steps: list[str] = []
+
+    async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[ev.Event, None]:
+        self.steps.append(attempt.step.id)
+        async with aclosing(super().stream(request, card, attempt)) as events:
+            async for event in events:
+                yield event
+
+
+def test_a_retry_is_a_new_step() -> None:
+    """It is billed for itself, and what the empty answer cost stays booked."""
+    adapter = Stepping({"m": [[ev.Finished("length")], says("Four.")]})
+    chat = client(adapter).conversation()
+    chat.chat("2 + 2?")
+
+    chat.retry()
+
+    assert len(set(adapter.steps)) == 2
 
 
 def test_without_a_question_there_is_nothing_to_retry() -> None:
