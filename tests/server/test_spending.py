@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from osaurus_nb.gateway.keys import ALL_SCOPES
 from tests.server.conftest import Answer, Served
-from tests.server.ledger import COST_MICRO, Paid, billed, paid
+from tests.server.ledger import COST_MICRO, Paid, billed, lines, paid
 
 HI = [{"role": "user", "content": "hi"}]
 ANTHROPIC = {"anthropic-version": "2023-06-01"}
@@ -64,16 +63,6 @@ def adapter() -> Paid:
 def server(jupyter_dirs: Path, tmp_path: Path, adapter: Paid) -> Iterator[Served]:
     with billed(tmp_path, [adapter]) as served:
         yield served
-
-
-def lines(server: Served, **query: Any) -> list[dict[str, Any]]:
-    """The ledger as its administrator sees it, once all is written."""
-    ends = time.monotonic() + 5
-    while True:
-        told = server.ask("GET", "/admin/ledger" + ("?" + "&".join(f"{k}={v}" for k, v in query.items()))).json
-        if all(line["kind"] != "open" for line in told["data"]) or time.monotonic() > ends:
-            return list(told["data"])
-        time.sleep(0.01)
 
 
 def post(server: Served, path: str, body: Any, headers: Any = None, **more: Any) -> Answer:

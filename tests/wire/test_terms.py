@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osaurus_nb.errors import RequestError, Unsupported
+from osaurus_nb.errors import BudgetExceeded, RequestError, Unsupported
+from osaurus_nb.models import ModelCard
 from osaurus_nb.ports import Terms
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.spending import Cap, Origin
@@ -125,3 +126,12 @@ def test_a_cap_that_a_server_cannot_hold_is_no_secret() -> None:
     """Only budgets go over HTTP; another cap would be lost on the way, so it is refused before."""
     with pytest.raises(Unsupported, match="notebook"):
         terms.headers(Terms(caps=(Cap("notebook:a.ipynb", 1),)))
+
+
+def test_a_refusal_within_a_stream_is_what_it_was() -> None:
+    """Where the head of an answer could not wait, the server says behind it that a cap does not hold."""
+    decoder = openai_chat.gateway_decoder(ModelCard("m", "osaurus"))
+    said = openai_chat.encode_error(BudgetExceeded("It could cost $1."))
+
+    with pytest.raises(BudgetExceeded, match="could cost"):
+        list(decoder.feed(b"data: " + json.dumps(said).encode() + b"\n\n"))

@@ -16,6 +16,7 @@ from osaurus_nb.secrets import secrets_of
 from osaurus_nb_server.administration.identity import IdentityDesk
 from osaurus_nb_server.administration.keys import KeyDesk
 from osaurus_nb_server.administration.ledger import LedgerDesk
+from osaurus_nb_server.administration.ledger_files import LedgerFiles
 from osaurus_nb_server.administration.providers import ProviderDesk
 from osaurus_nb_server.administration.states import States
 from osaurus_nb_server.administration.vault import VaultDesk
@@ -32,6 +33,7 @@ class Administration:
         self.vault = VaultDesk(secrets, self.states)
         self.identity = IdentityDesk(secrets.slots, AccessKeys(paths.home / "identity"))
         self.ledger = LedgerDesk(backend, BillingFile(paths))
+        self.ledger_files = LedgerFiles(paths, secrets, backend)
 
     async def aclose(self) -> None:
         await self.states.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from jupyter_server.auth.decorator import allow_unauthenticated
@@ -12,6 +13,7 @@ from osaurus_nb_server.handlers.admin import AdminHandler
 
 if TYPE_CHECKING:  # it comes with the administration
     from osaurus_nb_server.administration.ledger import LedgerDesk
+    from osaurus_nb_server.administration.ledger_files import File, LedgerFiles
 
 
 class _LedgerHandler(AdminHandler):
@@ -72,6 +74,27 @@ class StatusHandler(_LedgerHandler):
         await self.answer(await self.ledger.status())
 
 
+class _FileHandler(_LedgerHandler):
+    async def save(self, make: Callable[[LedgerFiles], Awaitable[File]]) -> None:
+        if unknown := next(iter(self.said()), None):
+            raise RequestError("A file of the ledger takes no parameters.", param=unknown)
+        file = await make(self.admin.ledger_files)
+        self.set_header("Content-Disposition", f'attachment; filename="{file.name}"')
+        await self.finish(file.data, set_content_type=file.type)
+
+
+class ExportHandler(_FileHandler):
+    @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
+    async def get(self) -> None:
+        await self.save(lambda files: files.export())
+
+
+class DiagnosticsHandler(_FileHandler):
+    @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
+    async def get(self) -> None:
+        await self.save(lambda files: files.diagnostics())
+
+
 class UsageHandler(_LedgerHandler):
     """For a key without the scope `admin`: what it spent itself."""
 
@@ -87,7 +110,10 @@ PATHS: dict[str, type[AdminHandler]] = {
     "/ledger": EntriesHandler,
     "/ledger/totals": TotalsHandler,
     "/ledger/budgets": BudgetsHandler,
-    "/ledger/budgets/([^/]+)(?:/(.+))?": BudgetHandler,
+    "/ledger/budgets/([^/]+)": BudgetHandler,
+    "/ledger/budgets/([^/]+)/(.+)": BudgetHandler,
     "/ledger/steps/([^/]+)/void": VoidHandler,
     "/ledger/status": StatusHandler,
+    "/ledger/export": ExportHandler,
+    "/ledger/diagnostics": DiagnosticsHandler,
 }
