@@ -27,6 +27,7 @@ OsaurusError
 |   |   `-- IdempotencyConflict the same key came with another body
 |   |-- Unreachable         no connection: name, route, TLS
 |   |-- Unavailable         5xx, overloaded
+|   |-- Resting             it failed too often lately, so it was not asked
 |   |-- BadAnswer           a 200 that is no answer
 |   |-- TooSlow             one of our deadlines passed
 |   |-- EmptyAnswer         finished without a visible word
@@ -290,6 +291,12 @@ class Unreachable(ProviderError):
 
 class Unavailable(ProviderError):
     status, code = 503, "provider_unavailable"
+
+
+class Resting(ProviderError):
+    """Its breaker is open. `retry_after` is in how many seconds it is asked again."""
+
+    status, code = 503, "provider_resting"
 
 
 class BadAnswer(ProviderError):

@@ -40,6 +40,7 @@ from osaurus_nb.providers.trial import trial
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.routing import deciding, engine
 from osaurus_nb.routing.advice import advised
+from osaurus_nb.routing.health import Health
 from osaurus_nb.routing.metering import Unkept, metered
 from osaurus_nb.routing.plan import Candidate, Plan, chain
 from osaurus_nb.routing.tokens import estimate, estimate_texts
@@ -104,12 +105,14 @@ class Runtime:
         observers: Sequence[Observer] = (),
         clock: Clock | None = None,
         timeouts: Timeouts | None = None,
+        health: Health | None = None,
     ) -> None:
         self._sources = _Fixed(sources) if isinstance(sources, Iterable) else sources
         self._ledger = ledger or Unkept()
         self._observers = observers
         self._clock = clock or SystemClock()
         self._timeouts = timeouts or Timeouts()
+        self._health = health or Health(self._clock)
         self._connections = Connections(clock=self._clock)
         self._followed: Mapping[str, Adapter] | None = None
         self._here: Sequence[ModelCard] = ()
@@ -170,11 +173,14 @@ class Runtime:
         for warning in request.warnings:
             self._tell(step, warning)
             yield warning
-        async with aclosing(engine.run(plan, request, step, timeouts=self._timeouts, meter=self._ledger)) as stream:
+        async with aclosing(self._walk(plan, request, step)) as stream:
             async for said in stream:
                 event = self._last(said, plan) if isinstance(said, (Failed, Finished)) else said
                 self._tell(step, event)
                 yield event
+
+    def _walk(self, plan: Plan, request: ChatRequest, step: Step) -> AsyncGenerator[Event, None]:
+        return engine.run(plan, request, step, timeouts=self._timeouts, meter=self._ledger, health=self._health)
 
     async def count_tokens(self, request: ChatRequest, *, sent: Sent | None = None) -> TokenCount:
         """The prompt's tokens by the one who knows the model; an estimate, marked, where nobody counts.

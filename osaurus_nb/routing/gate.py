@@ -15,6 +15,7 @@ from osaurus_nb.events import (
     Relayed,
     UsageReported,
     Warned,
+    is_token,
     is_visible,
 )
 from osaurus_nb.models import Charge, ModelCard, Usage
@@ -29,6 +30,8 @@ class Gate:
 
     def __init__(self, card: ModelCard, *, hold: bool, opening: Sequence[Event]) -> None:
         self.committed = False
+        #: Something of the answer was let through, if only a thought.
+        self.begun = False
         self._card = card
         self._hold = hold
         self._bill = _Bill()
@@ -40,6 +43,7 @@ class Gate:
         if self.committed:
             return (event,)
         self.committed = is_visible(event)
+        self.begun |= not self._hold and is_token(event)
         self._bill.note(event)
         self._thought = self._thought or _is_thought(event)
         if isinstance(event, Finished) and not self._hold:

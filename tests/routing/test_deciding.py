@@ -266,11 +266,11 @@ async def test_questions_are_asked_side_by_side_but_not_all_at_once():
 
 async def test_the_first_fault_stops_the_other_questions():
     """It is raised as itself, and nobody goes on answering."""
-    limited = errors.RateLimited("slow down", provider="scripted", upstream_status=429)
-    adapter = ScriptedAdapter({"m": [[limited], [10.0, *says("A")]]})
+    rejected = errors.CredentialRejected("no such key", provider="scripted", upstream_status=401)
+    adapter = ScriptedAdapter({"m": [[rejected], [10.0, *says("A")]]})
 
     async with AsyncClient(model="m", backend=Runtime([adapter])) as client:
-        with pytest.raises(errors.RateLimited):
+        with pytest.raises(errors.CredentialRejected):
             await client.decide("x", {"a": "?", "b": "?", "c": "?"})
 
     assert adapter.closed >= 1

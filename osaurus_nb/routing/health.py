@@ -1,0 +1,93 @@
+"""How providers and models have done lately, for everybody who asks them from this process. Remembers no question.
+
+Results of real calls count at once; nobody is asked only to find out.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+from osaurus_nb.errors import OsaurusError, Resting
+from osaurus_nb.models import ModelCard
+from osaurus_nb.ports import Clock, SystemClock
+from osaurus_nb.resilience.backoff import Backoff
+from osaurus_nb.resilience.breakers import Breakers, Condition, Permit, Refusal
+from osaurus_nb.resilience.classify import Verdict
+from osaurus_nb.resilience.deadline import Deadline
+from osaurus_nb.resilience.outliers import Outliers
+from osaurus_nb.resilience.repeats import Repeats
+from osaurus_nb.resilience.retry_budget import RetryBudget
+
+
+class Health:
+    """One for each runtime. `chance` is from 0 to 1: it spreads repeats."""
+
+    def __init__(self, clock: Clock | None = None, *, chance: Callable[[], float] = random.random) -> None:
+        self.clock = clock or SystemClock()
+        self._breakers = Breakers(self.clock)
+        self._outliers = Outliers(self.clock)
+        self._backoff = Backoff(chance)
+        self._budgets: dict[str, RetryBudget] = {}
+
+    def enter(self, card: ModelCard) -> Permit:
+        """Leave to ask this model once. Raises Resting."""
+        found = self._breakers.ask(card.provider, card.id)
+        if isinstance(found, Refusal):
+            raise _resting(found, card)
+        return found
+
+    def wait(self, card: ModelCard) -> float | None:
+        """Seconds until this model may be asked; None: now."""
+        return self._breakers.wait(card.provider, card.id)
+
+    def began(self, card: ModelCard) -> None:
+        """A question is asked there for the first time."""
+        self._budget(card).asked()
+
+    def worked(self, card: ModelCard) -> None:
+        self._budget(card).worked()
+        self._outliers.note(card.provider)
+
+    def failed(self, card: ModelCard, verdict: Verdict) -> None:
+        self._outliers.note(card.provider, verdict)
+
+    def again(
+        self, card: ModelCard, verdict: Verdict, repeat: int, error: OsaurusError, *, deadline: Deadline, last: bool
+    ) -> float | None:
+        """Seconds until the same model is asked the `repeat`th time again; None: go on to the next."""
+        repeats = Repeats(self._budget(card), self._backoff, deadline)
+        return repeats.wait(verdict, repeat, self.clock.monotonic(), retry_after=error.retry_after, last=last)
+
+    def ejected(self, providers: Sequence[str]) -> frozenset[str]:
+        """Whom of these to ask last."""
+        return self._outliers.ejected(providers)
+
+    def rate(self, provider: str) -> float | None:
+        """The share of its calls that worked lately; None where there were too few."""
+        return self._outliers.rate(provider)
+
+    def conditions(self) -> Sequence[Condition]:
+        """Every breaker that is open, or saw a failure lately."""
+        return self._breakers.conditions()
+
+    def forget(self, provider: str) -> None:
+        """It was changed, or the user says to try again."""
+        self._breakers.forget(provider)
+        self._budgets.pop(provider, None)
+
+    def _budget(self, card: ModelCard) -> RetryBudget:
+        return self._budgets.setdefault(card.provider, RetryBudget())
+
+
+def _resting(refusal: Refusal, card: ModelCard) -> Resting:
+    who = f"'{refusal.provider}'" if refusal.model is None else f"'{card.name}'"
+    why = f" (the last fault: {refusal.last})" if refusal.last else ""
+    when = f"in {refusal.wait:.0f} s" if refusal.wait >= 1 else "soon"
+    return Resting(
+        f"{who} failed too often{why}, so it is left alone and asked again {when}. "
+        f"`%osaurus providers test {refusal.provider}` asks now.",
+        provider=refusal.provider,
+        model=card.id,
+        retry_after=max(refusal.wait, 1.0),
+    )
