@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -110,11 +111,11 @@ def test_a_kernel_is_told_what_the_server_knows(server):
 
 
 class Provider(ThreadingHTTPServer):
-    """Answers every question with `answer`."""
+    """Answers every question with `answer`, after so many seconds."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answer, self.form = b"", "application/json"
+        self.answer, self.form, self.after = b"", "application/json", 0.0
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -126,6 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
+        time.sleep(self.server.after)
         self._send(200, self.server.answer, self.server.form)
 
     def _send(self, status: int, body: bytes, form: str) -> None:
@@ -218,12 +220,18 @@ def format(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def relaying(serve: Any, provider: Provider, tmp_path: Path, format: str) -> Iterator[Any]:
+def patience() -> float:
+    """Seconds after which the server breaks a silence. Override it."""
+    return 15.0
+
+
+@pytest.fixture
+def relaying(serve: Any, provider: Provider, tmp_path: Path, format: str, patience: float) -> Iterator[Any]:
     ProviderFile(Paths(tmp_path)).add(
         "lab", f"http://127.0.0.1:{provider.server_port}{CASES[format].base}", format=format
     )
     settings = replace(Settings.from_env(), paths=Paths(tmp_path), url=None, key=None)
-    with serve(backend=lambda: embedded(settings)) as served:
+    with serve(backend=lambda: embedded(settings), ping_after=patience) as served:
         yield served
 
 
@@ -281,6 +289,20 @@ def test_a_relayed_stream_that_only_thought_says_so_in_a_comment(relaying, provi
         assert [list(_said(json.loads(comment))) for comment in comments] == [
             ["The model returned no visible text: reasoning used up the token limit; raise max_tokens."]
         ]
+
+
+@pytest.mark.parametrize("format", ["openai"], indirect=True)
+@pytest.mark.parametrize("patience", [0.1])
+def test_a_long_silence_does_not_swallow_the_notice(relaying, provider, format):
+    """Who thinks unseen is kept alive by comments, and the last of them says that nothing came."""
+    case = CASES[format]
+    told(provider, format, *case.first, *case.last)
+    provider.after = 0.4
+
+    answer = ask(relaying, case.ask, "lab/big", stream=True)
+
+    assert answer.body.startswith(b": ping")
+    assert answer.body.count(b'"empty_answer"') == 1
 
 
 @pytest.mark.parametrize("format", ["openai", "anthropic"], indirect=True)
