@@ -36,6 +36,7 @@ class Gate:
         self._hold = hold
         self._bill = _Bill()
         self._thought = False
+        self._noticed = False  # with several choices each has its own end
         self._before: list[Event] = list(opening)
 
     def admit(self, event: Event) -> Sequence[Event]:
@@ -46,7 +47,8 @@ class Gate:
         self.begun |= not self._hold and is_token(event)
         self._bill.note(event)
         self._thought = self._thought or _is_thought(event)
-        if isinstance(event, Finished) and not self._hold:
+        if isinstance(event, Finished) and not self._hold and not self._noticed:
+            self._noticed = True
             self._before.append(self._notice(event))
         self._before.append(event)
         if self._hold and not self.committed:

@@ -42,6 +42,16 @@ def test_the_notice_says_why(before: list[ev.Event], reason: ev.FinishReason, wh
     assert end == ev.Finished(reason)
 
 
+def test_several_empty_choices_have_one_notice() -> None:
+    """The sentence is about the answer, whatever number of choices it has."""
+    ends = [ev.Finished("length"), ev.Finished("length", choice=1)]
+
+    events = through(*ends)
+
+    assert [event for event in events if not isinstance(event, ev.Warned)] == ends
+    assert len(events) == 3
+
+
 @pytest.mark.parametrize("word", [ev.TextDelta("Hi"), ev.TextDelta(" .\n"), ev.ToolCallStarted("c", "look")])
 def test_a_word_or_a_call_is_an_answer(word: ev.Event) -> None:
     """However little it is, there is no notice."""
