@@ -265,7 +265,7 @@ def _anew(line: Entry) -> Entry:
 
 def _voided(orphans: Iterable[Entry], ended: Iterable[Entry], gaps: _Gaps, now: float) -> list[Entry]:
     """Those that surely cost nothing, or whose key was charged once and has its end in another line."""
-    charged = {line.idempotency for line in ended if line.idempotency}
+    charged = {line.idempotency for line in ended if line.idempotency and line.cost.source == "provider"}
     gone = [line for line in orphans if line.idempotency in charged or gaps.covers(line.at, now)]
     return [replace(_anew(line), kind="void", at=now) for line in gone]
 
