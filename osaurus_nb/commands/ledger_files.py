@@ -16,7 +16,7 @@ from osaurus_nb import money
 from osaurus_nb._portal import portal
 from osaurus_nb.commands import home, router
 from osaurus_nb.commands.grammar import Actions
-from osaurus_nb.commands.person import Person
+from osaurus_nb.commands.person import Notebook, Person
 from osaurus_nb.commands.told import Told
 from osaurus_nb.config.paths import Paths, write_private
 from osaurus_nb.errors import ConfigError
@@ -76,9 +76,8 @@ def _file(parser: ArgumentParser, default: str) -> None:
 
 def _export(options: Namespace, person: Person) -> Told:
     file = _target(options, "osaurus-ledger", "jsonl")
-    signer = None if options.unsigned else _signer(person)
-
     anchor, lines = _with_ledger(person, lambda store: store.chain())
+    signer = None if options.unsigned else _signer(person)
     data = export(lines, anchor, signer, at=datetime.now(UTC), app_version=_version())
     _write_file(file, data)
     notes = ["It holds the ids of notebooks, cells and sessions. For somebody else's eyes, think of `diagnostics`."]
@@ -227,6 +226,8 @@ def _with_ledger(person: Person, act: Callable[[WholeLedger], Awaitable[T]]) -> 
     from osaurus_nb.ledger.store import Retention  # noqa: PLC0415 - a heavy door
     from osaurus_nb.ledger.whole import WholeLedger  # noqa: PLC0415
 
+    if isinstance(person, Notebook) and person.leaves:
+        raise ConfigError("The server keeps the ledger. Say it in a terminal of its machine: `osaurus-nb ledger …`.")
     paths = Paths.from_env()
     settings = BillingFile(paths).read()
     vault = home.opened(person)

@@ -19,7 +19,7 @@ import pytest
 from osaurus_nb.client import Client
 from osaurus_nb.commands import ledger_files
 from osaurus_nb.commands.grammar import Actions, perform
-from osaurus_nb.commands.person import Terminal
+from osaurus_nb.commands.person import Notebook, Terminal
 from osaurus_nb.commands.told import Told
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.errors import ConfigError
@@ -201,6 +201,16 @@ def test_without_a_vault_there_is_no_ledger_to_export(home, monkeypatch, tmp_pat
 
     with pytest.raises(ConfigError, match="No ledger is kept here"):
         perform(parser.parse_args(["export"]), Terminal({}))
+
+
+def test_a_connected_kernel_says_where_the_ledger_is(vault):
+    """Its own home may have another one, or none: neither is shown as if it were the server's."""
+    parser = ArgumentParser()
+    ledger_files.configure(Actions(parser))
+
+    for line in ("export x.jsonl", "diagnostics x.json", "reconcile"):
+        with pytest.raises(ConfigError, match="The server keeps the ledger"):
+            perform(parser.parse_args(line.split()), Notebook(connected=True))
 
 
 def test_what_broke_off_is_settled_by_the_routers_list(router, vault, ledger, run):
