@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 import pytest
 
 from osaurus_nb.assembly import embedded
+from osaurus_nb.config.billing import BillingFile
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.config.providers import ProviderFile
 from osaurus_nb.config.settings import Settings
+from osaurus_nb.models import Price
 
 MODEL = "lab/big"
 
@@ -238,6 +241,20 @@ def test_a_whole_answer_comes_back_byte_for_byte(server: Any, provider: Provider
     assert answer.body.strip() == provider.answer
     assert answer.headers["x-osaurus-provider"] == "lab"
     assert answer.headers["content-type"].startswith("application/json")
+
+
+def test_what_a_relayed_answer_cost_stands_in_a_header(
+    server: Any, provider: Provider, tmp_path: Path, format: str
+) -> None:
+    """Its body is the provider's, and has no place for it."""
+    BillingFile(Paths(tmp_path)).edit(lambda had: replace(had, prices={MODEL: Price(Decimal(1000), Decimal(2000))}))
+    provider.answer = json.dumps(CASES[format].whole).encode()
+
+    answer = ask(server, CASES[format], stream=False)
+
+    assert answer.body.strip() == provider.answer
+    assert float(answer.headers["x-osaurus-cost"]) > 0
+    assert answer.headers["x-osaurus-cost-source"].startswith("user")
 
 
 def test_a_stream_comes_back_event_for_event(server: Any, provider: Provider, format: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from osaurus_nb.errors import BudgetExceeded, RequestError, Unsupported
 from osaurus_nb.models import ModelCard
 from osaurus_nb.ports import Terms
-from osaurus_nb.request import ChatRequest
+from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.spending import Cap, Origin
 from osaurus_nb.wire import (
     _relay,
@@ -73,11 +73,14 @@ def test_what_is_no_amount_is_refused_by_its_name(decode: Any, body: dict[str, A
 def test_the_head_of_a_request_holds_the_cap_and_the_provider_never_sees_it() -> None:
     """A relayed body goes on without our own keys; one whose cap is odd is read with care, and refused there."""
     head = _relay.read_head(json.dumps({"model": "m", "max_cost": "0.25"}).encode())
+    sent = Sent("openai", {"model": "m", "max_cost": "0.25"}, lambda: ChatRequest("m", ()))
+    unchanged = _relay.unchanged(sent, ModelCard("m", "lab"), {})
     odd = _relay.read_head(b'{"model": "m", "max_cost": "much"}')
 
     assert head is not None
     assert head[0].route.max_cost_micro == 250_000
     assert odd is None
+    assert unchanged == {"model": "m"}
 
 
 @given(session=_TEXT, notebook=_TEXT, cell=_TEXT, run=_TEXT)
