@@ -99,7 +99,8 @@ def _status(options: Namespace, person: Person) -> Told:
         "memory": "The ledger lasts as long as this process: there is no place, or no key, to keep it with.",
     }.get(status.state, f"The ledger is {status.state}.")
     waiting = [f"{status.waiting} lines wait to be written."] if status.waiting else []
-    return Told([kept, f"It has {status.rows:,} lines.", *waiting], notes=status.notices)
+    rows = "1 line" if status.rows == 1 else f"{status.rows:,} lines"
+    return Told([kept, f"It has {rows}.", *waiting], notes=status.notices)
 
 
 def _void(options: Namespace, person: Person) -> Told:
