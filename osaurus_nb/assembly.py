@@ -5,15 +5,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache
 
+from osaurus_nb.config.billing import BillingFile
+from osaurus_nb.config.paths import Paths
 from osaurus_nb.config.providers import Provider, ProviderFile
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import ConfigError
 from osaurus_nb.identity.book import AccessKeys
 from osaurus_nb.identity.current import Current
 from osaurus_nb.identity.signer import Signer
+from osaurus_nb.ledger.meter import LedgerMeter
+from osaurus_nb.ledger.store import LedgerStore, Retention
 from osaurus_nb.local.adapter import LocalAdapter
-from osaurus_nb.models import LOCAL, ROUTER
+from osaurus_nb.local.energy import Energy
+from osaurus_nb.models import LOCAL, ROUTER, Price
 from osaurus_nb.ports import Adapter
 from osaurus_nb.providers.gateway import Gateway
 from osaurus_nb.providers.http import HttpDoor
@@ -39,15 +45,27 @@ def connected(url: str, key: str | None) -> Backend:
 
 
 def embedded(settings: Settings) -> Runtime:
-    """This machine's models and the providers that the user set up."""
-    return Runtime(ConfiguredSources(settings), timeouts=settings.timeouts)
+    """This machine's models and the providers that the user set up, with the ledger of this home."""
+    billing = BillingFile(settings.paths)
+    meter = LedgerMeter(ledger_of(settings.paths), billing, energy=Energy().joules)
+    return Runtime(ConfiguredSources(settings, billing=billing), ledger=meter, timeouts=settings.timeouts)
+
+
+@cache
+def ledger_of(paths: Paths) -> LedgerStore:
+    """The ledger of this home, one object for the whole process: it has one writer."""
+    kept = BillingFile(paths).read()
+    return LedgerStore(paths, secrets_of(paths).slots, retention=Retention(kept.rows, kept.days))
 
 
 class ConfiguredSources:
     """The local engine and one adapter for each enabled provider; follows changes of the providers' file."""
 
-    def __init__(self, settings: Settings, env: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, settings: Settings, env: Mapping[str, str] = os.environ, *, billing: BillingFile | None = None
+    ) -> None:
         self._door = HttpDoor()
+        self._billing = billing or BillingFile(settings.paths)
         self._file = ProviderFile(settings.paths)
         self._secrets = secrets_of(settings.paths) if env is os.environ else Secrets(settings.paths, env=env)
         self._router = router_source(
@@ -110,7 +128,12 @@ class ConfiguredSources:
             keys=keys.keys,
             secret_header=lambda name: keys.get(header(name)),
             ready=keys.ready,
+            own_price=self._own_price,
         )
+
+    def _own_price(self, model: str) -> Price | None:
+        """What the user says that it costs."""
+        return self._billing.read().prices.get(model)
 
 
 class _Keys:

@@ -49,6 +49,39 @@ NO_REQUIREMENTS = Requirements()
 
 
 @dataclass(frozen=True, slots=True)
+class Fusion:
+    """Several models answer, another one judges. `panel` of them are asked; `at_least` have to answer."""
+
+    panel: int = 3
+    at_least: int = 2
+    judge: str | None = None
+    #: Seconds that a panelist gets.
+    patience: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A way to choose, under a name: in what models can do, cost and are, never in whose they are.
+
+    What a caller says himself goes before all of this but the requirements, which always hold. `quality` is the least
+    that a model must be estimated at, from 0 to 1; `chain` how many may be asked, one after the other.
+    """
+
+    name: str
+    description: str = ""
+    mode: Mode = "balanced"
+    effort: str | None = None
+    requirements: Requirements = NO_REQUIREMENTS
+    quality: float = 0.0
+    fallbacks: tuple[str, ...] = ()
+    deadline: float | None = None
+    max_cost_micro: int | None = None
+    chain: int = 3
+    sticky: bool = False
+    fusion: Fusion | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
     """One reason for or against a model: `value` is from 0 to 1, `weight` what the mode gives it."""
 

@@ -224,7 +224,7 @@ class Runtime:
                 else:
                     account.used(answer.usage or size())
         if answer is None:
-            answer = await deciding.decide(request, candidate, step, timeouts=self._timeouts, meter=self._ledger)
+            answer = await deciding.decide(request, candidate, step, self._walk, timeouts=self._timeouts)
         return answer if answer.usage is not None else replace(answer, usage=size())
 
     async def aclose(self) -> None:

@@ -113,9 +113,9 @@ class LedgerMeter:
             raise _refused(bid, Overrun(_narrowest(held), 0, 0, None))
         overrun = await self._open(bid, held, needed)
         if overrun is not None and limit is None:
-            made = _affordable(tariff, given, made, overrun)
-            if made is not None:
-                needed = tariff.at_most(given, made) or needed
+            paid = _affordable(tariff, given, made, overrun)
+            if paid is not None:
+                made, needed = paid, tariff.at_most(given, paid) or needed
                 overrun = await self._open(bid, held, needed)
         if overrun is not None:
             raise _refused(bid, overrun)

@@ -7,7 +7,7 @@ all that is known, and that is said in the answer and as a warning.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -15,14 +15,13 @@ from typing import Any
 
 from osaurus_nb.decisions import DecisionRequest, Decisions, Question, Verdict
 from osaurus_nb.errors import Refused, TooSlow, Unsupported
-from osaurus_nb.events import Answer, Failed, Fold, Warned
+from osaurus_nb.events import Answer, Event, Failed, Fold, Warned
 from osaurus_nb.messages import Text
 from osaurus_nb.models import ModelCard, Usage
-from osaurus_nb.ports import Meter, Step, Timeouts
+from osaurus_nb.ports import Step, Timeouts
 from osaurus_nb.request import ChatRequest
-from osaurus_nb.routing import ballot, engine
-from osaurus_nb.routing.metering import UNMETERED
-from osaurus_nb.routing.plan import Candidate, chain
+from osaurus_nb.routing import ballot
+from osaurus_nb.routing.plan import Candidate, Plan, chain
 from osaurus_nb.wire._opaque import AS_SENT
 
 #: Questions under way at one time.
@@ -33,12 +32,16 @@ _NOTICEABLE = 0.01
 _NEEDED: Mapping[ballot.Way, frozenset[str]] = MappingProxyType({"weigh": frozenset({"logprobs", "top_logprobs"})})
 
 
+#: Asks the models of a plan: the engine, with all that the runtime gives it.
+Walk = Callable[[Plan, ChatRequest, Step], AsyncGenerator[Event, None]]
+
+
 async def decide(
-    request: DecisionRequest, candidate: Candidate, step: Step, *, timeouts: Timeouts, meter: Meter = UNMETERED
+    request: DecisionRequest, candidate: Candidate, step: Step, walk: Walk, *, timeouts: Timeouts
 ) -> Decisions:
     """One verdict for each question. The first fault ends it all; a refusal is a verdict and ends nothing."""
     card = candidate.card
-    asking = _Asking(request, candidate, step, timeouts, meter)
+    asking = _Asking(request, candidate, step, walk)
     try:
         async with asyncio.timeout(timeouts.total):
             polls = await _gather([asking.poll(question) for question in request.questions])
@@ -77,8 +80,7 @@ class _Asking:
     request: DecisionRequest
     candidate: Candidate
     step: Step
-    timeouts: Timeouts
-    meter: Meter
+    walk: Walk
     asked: int = 0
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WIDTH))
     unable: set[ballot.Way] = field(default_factory=set)
@@ -118,8 +120,7 @@ class _Asking:
         self.asked += 1
         step = replace(self.step, id=f"{self.step.id}-{self.asked}")  # each is a call of its own, and paid as one
         plan = chain(self.candidate.card.name, [self.candidate])
-        chat = engine.run(plan, request, step, timeouts=self.timeouts, meter=self.meter)
-        async with aclosing(chat) as events:
+        async with aclosing(self.walk(plan, request, step)) as events:
             async for event in events:
                 if isinstance(event, Warned) and event.param in needed:
                     return None

@@ -18,9 +18,9 @@ from importlib.resources import files
 
 #: Characters read of a long text, and then of the prose in it: what is wanted stands at the beginning or the end.
 HEAD, TAIL = 2_000, 800
-_PROSE_HEAD, _PROSE_TAIL = 640, 260
-#: Characters of Chinese or Japanese that are looked up; they say three times as much as as many Latin letters.
-_DENSE = 300
+_PROSE_HEAD, _PROSE_TAIL = 600, 240
+#: The same for Chinese and Japanese, which say three times as much in as many letters.
+_DENSE_HEAD, _DENSE_TAIL = 220, 80
 
 _FENCE = re.compile(r"```([\w+#-]*)[^\n]*\n?(.*?)(?:```|\Z)", re.DOTALL)
 _QUOTED = re.compile(r"[\"“„«「]([^\"“”„»」\n]{16,})[\"”“»」]")
@@ -62,7 +62,8 @@ _QUERY = re.compile(
 )
 _ASSIGNED = re.compile(r"[\w.]+ [-+]?= .*[(\[{]")
 _WORD = re.compile(r"[^\W_]\w*(?:[-'’]\w+)*(?:\+\+|#)?")
-_DENSE_RUN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
+_ASCII_WORD = re.compile(r"[a-z][a-z0-9]*(?:[-'][a-z0-9]+)*(?:\+\+|#)?")
+_DENSE_LETTER = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _CLAUSE = re.compile(r"[，。、；：！？,.:;!?\n]")
 #: What is seen by its form: a name; strings of which one must be there; and a pattern, if that is not enough.
 _MARKS: tuple[tuple[str, tuple[str, ...], re.Pattern[str] | None], ...] = tuple(
@@ -92,8 +93,8 @@ _MARKS: tuple[tuple[str, tuple[str, ...], re.Pattern[str] | None], ...] = tuple(
         ("f(x)", ("f(x)", "f(n)", "g(x)", "\\frac"), ""),
         ("percent", ("%", "％"), r"[%％](?:(?<=\d[%％])|(?<=\d\s[%％]))"),
         ("sum", ("+", "*", "/", "×", "÷", ":"), r"[-+*/×÷:]\s?\d(?:(?<=\d[-+*/×÷:]\d)|(?<=\d\s[-+*/×÷:]\s\d))"),
-        ("number", tuple("0123456789"), ""),
-        ("decimal", tuple("0123456789"), r"\d\d"),
+        ("number", ("",), r"\d"),
+        ("decimal", ("",), r"\d\d"),
         ("asks", ("?", "？"), ""),
         ("exclaims", ("!", "！"), ""),
         ("dots", ("...", "…"), ""),
@@ -193,29 +194,29 @@ def features(text: str) -> list[str]:
         text = unicodedata.normalize("NFC", text)
     prose, code, language = _apart(text)
     folded = prose.casefold()
-    dense = not folded.isascii() and _DENSE_RUN.search(folded) is not None
-    spaced = _DENSE_RUN.sub(_blank, folded) if dense else folded
-    tokens = _WORD.findall(spaced)
-    hits = list(_concepts(tokens))
+    dense = not folded.isascii() and _DENSE_LETTER.search(folded) is not None
     if dense:
-        starts = [found.start() // 2 for found in _WORD.finditer(spaced)]
-        hits = [(starts[place], concept) for place, concept in hits]
+        folded = clip(folded, _DENSE_HEAD, _DENSE_TAIL)
+        found = [(match.start() // 2, match[0]) for match in _ASCII_WORD.finditer(folded)]
+        tokens = [word for _, word in found]
+        hits = [(found[place][0], concept) for place, concept in _concepts(tokens)]
         hits = sorted(hits + list(_dense_concepts(folded)))
+        size = len(tokens) + (len(folded.encode()) - len(folded)) // 4  # three bytes each; two letters are a word
+    else:
+        tokens = _WORD.findall(folded)
+        hits = list(_concepts(tokens))
+        size = len(tokens)
     counts: dict[str, int] = {}
     for _, concept in hits:
         counts[concept] = counts.get(concept, 0) + 1
     names = ["bias", *_counted(counts), *_fields(counts, prose)]
     names += _meanings(hits, _object_of_dense(folded) if dense else None)
     names += _marks(prose, code)
-    names += _sizes(prose, code, len(tokens) + (len(folded) - len(spaced.replace(" ", ""))) // 2 * dense, counts)
+    names += _sizes(prose, code, size, counts)
     if language:
         names.append(f"fence:{language.casefold()}")
     names += map("w:".__add__, tokens)
     return list(dict.fromkeys(names))
-
-
-def _blank(found: re.Match[str]) -> str:
-    return " " * len(found[0])
 
 
 def _apart(text: str) -> tuple[str, str, str]:
@@ -275,7 +276,7 @@ def _concepts(tokens: Sequence[str]) -> Iterator[tuple[int, str]]:
 def _dense_concepts(text: str) -> Iterator[tuple[int, str]]:
     """The same for a script without spaces, where a word may begin at every letter."""
     table = words().dense
-    for place, letter in enumerate(text[:_DENSE]):
+    for place, letter in enumerate(text):
         for entry, concepts in table.get(letter, ()):
             if text.startswith(entry, place):
                 for concept in concepts:
