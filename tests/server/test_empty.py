@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +18,12 @@ from openai import OpenAI
 
 from osaurus_nb.assembly import embedded
 from osaurus_nb.client import Client
+from osaurus_nb.config.billing import BillingFile
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.config.providers import ProviderFile
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.events import Finished, PartEnded, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallStarted
+from osaurus_nb.models import Price
 from osaurus_nb.testing.scripted import Script, ScriptedAdapter
 
 HI = [{"role": "user", "content": "hi"}]
@@ -63,11 +66,11 @@ def adapter() -> ScriptedAdapter:
     return ScriptedAdapter({name: [script] for name, (script, _) in MODELS.items()})
 
 
-def ask(server: Any, how: Ask, model: str, *, stream: bool) -> Any:
+def ask(server: Any, how: Ask, model: str, *, stream: bool, **more: str) -> Any:
     path = (how.stream_path if stream else "") or how.path
     body = {**how.body, **({"model": model} if "model" in how.body else {})}
     flag = {} if how.stream_path else {"stream": stream}
-    headers = {"anthropic-version": "2023-06-01"}  # without it Anthropic's dialect is not relayed
+    headers = {"anthropic-version": "2023-06-01", **more}  # without it Anthropic's dialect is not relayed
     return server.ask("POST", path.format(model), json_body={**body, **flag}, headers=headers)
 
 
@@ -289,6 +292,27 @@ def test_a_relayed_stream_that_only_thought_says_so_in_a_comment(relaying, provi
         assert [list(_said(json.loads(comment))) for comment in comments] == [
             ["The model returned no visible text: reasoning used up the token limit; raise max_tokens."]
         ]
+
+
+@pytest.mark.parametrize("format", ["openai"], indirect=True)
+@pytest.mark.parametrize("relay", ["on", "off"])
+def test_the_notice_says_what_nothing_cost(relaying, provider, format, tmp_path, relay):
+    """By the price of the model; beside a relayed answer the amount is a header of its own."""
+    BillingFile(Paths(tmp_path)).edit(
+        lambda settings: replace(settings, prices={"lab/big": Price(Decimal("1.25"), Decimal(10))})
+    )
+    used = {"prompt_tokens": 10, "completion_tokens": 500, "total_tokens": 510}
+    case = CASES[format]
+    told(provider, format, *case.first, *case.last, {**CHUNK, "choices": [], "usage": used})
+
+    answer = ask(relaying, case.ask, "lab/big", stream=True, **{"x-osaurus-relay": relay})
+
+    if relay == "on":
+        assert answer.headers["x-osaurus-warnings"] == "empty_answer"
+        assert answer.headers["x-osaurus-cost"] == "0.005013"
+    else:
+        [said] = notices(answer.body)
+        assert said.endswith("before a word; raise max_tokens. It cost $0.0050 for 510 tokens.")
 
 
 @pytest.mark.parametrize("format", ["openai"], indirect=True)
