@@ -221,3 +221,11 @@ def spent(connection: Any, scopes: Sequence[str]) -> list[tuple[int, int]]:
     )
     known = {scope: (settled, reserved) for scope, settled, reserved in found}
     return [known.get(scope, (0, 0)) for scope in scopes]
+
+
+def holds(connection: Any) -> dict[tuple[str, int], dict[str, int]]:
+    """What is set aside, by attempt and scope."""
+    found: dict[tuple[str, int], dict[str, int]] = {}
+    for step, attempt, scope, reserved in connection.execute("SELECT step, attempt, scope, reserved FROM holds"):
+        found.setdefault((step, attempt), {})[scope] = reserved
+    return found

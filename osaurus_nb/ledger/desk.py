@@ -34,6 +34,8 @@ class Desk:
         self._unremembered = 0
         self._ignored = 0
         self.notices: list[str] = []
+        #: Read it whole when it is opened next.
+        self.suspect = False
 
     @property
     def opened(self) -> Opened | None:
@@ -52,7 +54,7 @@ class Desk:
         if self._opened is not None and self._opened.file is None:
             return
         self._leave()
-        opened = self._opener.open(suspect=suspect)
+        opened, self.suspect = self._opener.open(suspect=suspect or self.suspect), False
         for told in opened.notices:
             if told not in self.notices:
                 self.notices.append(told)
@@ -67,8 +69,7 @@ class Desk:
     @contextmanager
     def transaction(self, now: float) -> Iterator[Book]:
         """What is written in it is on the disk afterwards, or nothing of it. Raises DatabaseFailed."""
-        with database.told(), self._alone():
-            opened, book = self._ready()
+        with database.told(), self._current() as (opened, book):
             with self._committed(opened.connection):
                 book.begin()
                 before, _ = book.last
@@ -114,8 +115,21 @@ class Desk:
         self._liveness.release()
         self._liveness = Liveness(None)
 
+    @contextmanager
+    def _current(self) -> Iterator[tuple[Opened, Book]]:
+        """The lock is held, and the file is the one that is open."""
+        while True:
+            opened, book = self._ready()
+            with self._alone():
+                if not opened.replaced:
+                    yield opened, book
+                    return
+
     def _ready(self) -> tuple[Opened, Book]:
-        if self._opened is None or self._opened.replaced:
+        if self._opened is not None and self._opened.replaced and self._book is not None:
+            self._opener.forget_place(self._opened, *self._book.last)
+            self.open()
+        if self._opened is None:
             self.open()
         assert self._opened is not None
         assert self._book is not None

@@ -28,6 +28,9 @@ from osaurus_nb.secrets.values import Head
 
 State = Literal["encrypted", "plaintext", "memory"]
 OWNER = "ledger"
+#: Faults that are worth waiting for; with any other the ledger is in memory.
+_PASSING = ("busy", "full", "failed")
+_Sums = list[tuple[str, int, int, float]]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -39,6 +42,7 @@ class Opened:
     file: Path | None = None
     key: str | None = None
     inode: int | None = None
+    id: str = ""
     notices: tuple[str, ...] = ()
 
     def another(self) -> Any:
@@ -68,7 +72,8 @@ class Opener:
 
     @property
     def exists(self) -> bool:
-        return any(file.exists() for file in (self.file, self._sibling))
+        """Is there a ledger, or was there one?"""
+        return any(file.exists() or _Mark.path(file).exists() for file in (self.file, self._sibling))
 
     @property
     def kept(self) -> bool:
@@ -76,13 +81,13 @@ class Opener:
         return self._slots is not None
 
     def open(self, *, suspect: bool = False) -> Opened:
-        """`suspect`: it failed before, so that it is read whole. Never raises for what the disk or the vault does."""
+        """`suspect`: it failed before, so that it is read whole. Raises DatabaseFailed for what may pass by itself."""
         self._notices = []
         if self._slots is None:
             return self._in_memory(notices.UNKEPT)
         try:
-            key = self._slots.key(OWNER).hex()
             with database.told():
+                key = self._slots.key(OWNER).hex()
                 private_dir(self.folder)
                 with suppress(OSError):
                     self.folder.chmod(0o700)
@@ -91,17 +96,42 @@ class Opener:
         except ConfigError as exc:
             return self._in_memory(notices.no_key(exc))
         except DatabaseFailed as exc:
+            if exc.fault in _PASSING:
+                raise
             return self._in_memory(notices.FAULTS[exc.fault])
+
+    def migrate(self) -> bool:
+        """Encrypt a ledger in clear; False where there is none. Nobody of this process may have it open.
+
+        The file in clear is overwritten by name only: what the disk keeps of it is not ours to reach.
+        """
+        if self._slots is None or not self.file.exists() or not database.plain(self.file):
+            return False
+        with database.told(), locked(self.file):
+            key = self._slots.key(OWNER).hex()
+            draft = self.file.with_name(f".{self.file.name}.{uuid.uuid4().hex}")
+            try:
+                self._export(draft, key)
+                draft.replace(self.file)
+            finally:
+                draft.unlink(missing_ok=True)
+        return True
+
+    def forget_place(self, opened: Opened, seq: int, link: str) -> None:
+        """Its file was replaced: if not by a new ledger, then what was written into it must still be there."""
+        mark = _Mark.read(opened.file) if opened.file is not None else None
+        if mark is not None and mark.id == opened.id:
+            self.remember(seq, link)
 
     def intact(self, opened: Opened) -> bool:
         """Read all of it. True also where somebody else is at it. To be asked under the lock."""
-        with database.told():
-            [(busy, *_)] = opened.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            if busy:
-                return True
-            if opened.key is not None:  # after a crash it raises false alarms until there was a checkpoint
-                return not opened.connection.execute("PRAGMA cipher_integrity_check").fetchall()
-            return bool(opened.connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
+        try:
+            with database.told():
+                return _whole(opened)
+        except DatabaseFailed as exc:
+            if exc.fault != "damaged":
+                raise
+            return False
 
     def remember(self, seq: int, link: str) -> None:
         """Tell the vault how far the ledger has come. To be asked under the lock."""
@@ -114,14 +144,17 @@ class Opener:
         moved = self._sibling.exists() and not self.file.exists()
         for file in (self._sibling,) if moved else (self.file, self._sibling):
             opened = self._open(file, key, suspect)
+            if opened is not None and not self._checked(opened):  # what is read first is broken
+                opened = self._open(file, key, True)
             if opened is not None:
-                return self._checked(opened)
+                return replace(opened, notices=tuple(self._notices))
         return self._in_memory(notices.NO_PLACE)
 
     def _open(self, file: Path, key: str, suspect: bool) -> Opened | None:
         """None for a stranger's file."""
         mark = _Mark.read(file)
         size = file.stat().st_size if file.exists() else None
+        saved: _Sums = []
         if not size:
             if mark is not None:
                 self._notices.append(notices.gone(file, emptied=size is not None))
@@ -130,8 +163,10 @@ class Opener:
             return self._made(file, key)
         opened = self._tried(file, key, mark) or self._tried(file, None, mark)
         if opened is not None and suspect and not self.intact(opened):
+            saved = _sums(opened.connection)
             opened.connection.close()
-            opened, mark = None, _Mark.of("", key)
+            mark = _Mark.of("", opened.key)
+            opened = None
         if opened is None:
             if mark is None:
                 self._notices.append(notices.stranger(file))
@@ -139,8 +174,21 @@ class Opener:
             lost = not mark.fits(key) and not mark.plain
             aside = database.set_aside(file, "locked" if lost else "damaged")
             self._notices.append(notices.key_lost(aside) if lost else notices.damaged(aside))
-            return self._made(file, key)
+            return self._made(file, key, saved)
         return opened
+
+    def _export(self, draft: Path, key: str) -> None:
+        connection = database.library().connect(str(self.file), isolation_level=None)
+        try:
+            [(version,)] = connection.execute("PRAGMA user_version")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            database.create(draft)
+            connection.execute(f"ATTACH DATABASE ? AS closed KEY \"x'{key}'\"", (str(draft),))
+            connection.execute("SELECT sqlcipher_export('closed')")
+            connection.execute(f"PRAGMA closed.user_version = {int(version)}")
+            connection.execute("DETACH DATABASE closed")
+        finally:
+            connection.close()
 
     def _tried(self, file: Path, key: str | None, mark: _Mark | None) -> Opened | None:
         """None where it is no database with this key. Raises DatabaseFailed where it cannot be told."""
@@ -161,10 +209,10 @@ class Opener:
             raise
         if mark is None or mark != _Mark.of(found[0], key):
             _Mark.of(found[0], key).write(file)
-        return Opened("encrypted" if key else "plaintext", connection, file, key, _inode(file))
+        return Opened("encrypted" if key else "plaintext", connection, file, key, _inode(file), found[0])
 
-    def _made(self, file: Path, key: str) -> Opened:
-        """A new ledger, which goes on from what the vault remembers of the one before."""
+    def _made(self, file: Path, key: str, sums: _Sums | None = None) -> Opened:
+        """A new ledger, which goes on from what the vault remembers of the one before, so that caps hold on."""
         database.create(file)
         connection = database.connect(file, key)
         self._settled(connection, file, set())
@@ -172,9 +220,10 @@ class Opener:
             if (head := self._head()) is not None:
                 values = (head.count, head.digest, head.count, head.digest)
                 connection.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?, ?, 0)", values)
+        connection.executemany("INSERT INTO totals VALUES (?, ?, ?, ?)", sums or ())
         [(id,)] = connection.execute("SELECT value FROM meta WHERE name = 'id'")
         _Mark.of(id, key).write(file)
-        return Opened("encrypted", connection, file, key, _inode(file))
+        return Opened("encrypted", connection, file, key, _inode(file), id)
 
     def _settled(self, connection: Any, file: Path, tables: set[str]) -> None:
         """Set it up as we use it, with its tables. Raises DatabaseFailed `newer` where a newer version wrote it."""
@@ -188,16 +237,20 @@ class Opener:
         if ours is None:
             _furnish(connection, router="router_billing" not in tables)
 
-    def _checked(self, opened: Opened) -> Opened:
-        """Is the line that the vault remembers in it?"""
-        with suppress(ConfigError), database.told():
-            head = self._head()
-            if head is not None and not _reaches(opened.connection, head):
-                self._notices.append(notices.ROLLED_BACK)
-                opened.connection.execute("UPDATE head SET seq = max(seq, ?)", (head.count,))
-                values = ("gap", f"{head.count} {head.digest}")
-                opened.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
-        return replace(opened, notices=tuple(self._notices))
+    def _checked(self, opened: Opened) -> bool:
+        """Tell where the line that the vault remembers is not in it. False where that cannot be read for damage."""
+        try:
+            with suppress(ConfigError), database.told():
+                head = self._head()
+                if head is not None and not _reaches(opened.connection, head):
+                    self._notices.append(notices.ROLLED_BACK)
+                    _leave_gap(opened.connection, head)
+        except DatabaseFailed as exc:
+            opened.connection.close()
+            if exc.fault != "damaged":
+                raise
+            return False
+        return True
 
     def _head(self) -> Head | None:
         return None if self._slots is None else self._slots.head(OWNER)
@@ -233,6 +286,25 @@ def _furnish(connection: Any, *, router: bool) -> None:
     connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", values)
 
 
+def _whole(opened: Opened) -> bool:
+    [(busy, *_)] = opened.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    if busy:
+        return True
+    if opened.key is not None:  # after a crash it raises false alarms until there was a checkpoint
+        return not opened.connection.execute("PRAGMA cipher_integrity_check").fetchall()
+    return bool(opened.connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
+
+
+def _sums(connection: Any) -> _Sums:
+    """Of a damaged ledger, as far as they can be read. What was under way counts as spent: its end finds no place."""
+    try:
+        with database.told():
+            found = connection.execute("SELECT scope, settled + reserved, 0, expires FROM totals").fetchall()
+            return [(scope, settled, reserved, expires) for scope, settled, reserved, expires in found]
+    except DatabaseFailed:
+        return []
+
+
 def _reaches(connection: Any, head: Head) -> bool:
     """Is it in the chain, or before what was trimmed, or known to be lost?"""
     found = connection.execute("SELECT seq, link, trimmed FROM head").fetchone()
@@ -243,6 +315,12 @@ def _reaches(connection: Any, head: Head) -> bool:
         return True
     line = connection.execute("SELECT chain FROM entries WHERE seq = ?", (head.count,)).fetchone()
     return bool(line == (head.digest,))
+
+
+def _leave_gap(connection: Any, head: Head) -> None:
+    """Lines are numbered on from the lost one, so that the vault can remember the next."""
+    connection.execute("UPDATE head SET seq = max(seq, ?)", (head.count,))
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('gap', ?)", (f"{head.count} {head.digest}",))
 
 
 def _inode(file: Path) -> int | None:

@@ -11,6 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from osaurus_nb.config.paths import Paths
@@ -94,13 +95,32 @@ class LedgerStore:
 
     async def status(self) -> LedgerStatus:
         """Opens the ledger where there is one."""
-        rows = await self._read(reading.rows, 0)
+        rows = 0
+        with suppress(LedgerUnreadable):
+            rows = await self._read(reading.rows, 0)
         opened = self._desk.opened if self._pid else None
         if opened is None:
+            told = (self._writer.waiting, self._writer.notices) if self._pid else (0, ())
             kept = self._opener.kept
-            return LedgerStatus("encrypted", str(self._opener.file)) if kept else LedgerStatus("memory", None)
+            return LedgerStatus("encrypted" if kept else "memory", str(self._opener.file) if kept else None, 0, *told)
         path = None if opened.file is None else str(opened.file)
         return LedgerStatus(opened.state, path, rows, self._writer.waiting, self._writer.notices)
+
+    async def migrate(self) -> bool:
+        """Encrypt a ledger that is in clear; False where it is not. Raises LedgerUnreadable, SecretsLocked."""
+        await self.aclose()
+        try:
+            return await asyncio.to_thread(self._opener.migrate)
+        except DatabaseFailed as exc:
+            raise LedgerUnreadable(f"The ledger could not be encrypted, and is as it was. {exc}") from None
+
+    async def check(self) -> LedgerStatus:
+        """Read all of it now, instead of when there is time. What is damaged is put aside, and told."""
+        if self._used:
+            self._ours()
+            await self.aclose()
+            self._desk.suspect = True
+        return await self.status()
 
     async def flush(self) -> None:
         """All that was added is written, or waits for better times."""

@@ -2,45 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from osaurus_nb.spending import Cap, Entry, Overrun
 
-Base = Callable[[Sequence[str]], Sequence[tuple[int, int]]]
+#: What was set aside for one attempt, by scope.
+Holds = Mapping[tuple[str, int], Mapping[str, int]]
 
 
 class Tally:
-    """Sums on top of what the ledger said when it was last readable: `base` is asked once for each scope."""
+    """What has changed since the ledger was last read. `holds` are those that it had then."""
 
-    def __init__(self, base: Base) -> None:
-        self._base = base
-        self._sums: dict[str, list[int]] = {}
-        self._held: dict[tuple[str, int], tuple[int, tuple[str, ...]]] = {}
+    def __init__(self, holds: Holds) -> None:
+        self._holds = dict(holds)
+        self._known: dict[str, tuple[int, int]] = {}
+        self._settled: dict[str, int] = {}
+        self._reserved: dict[str, int] = {}
+
+    def learn(self, sums: Mapping[str, tuple[int, int]]) -> None:
+        """What the ledger says of these scopes; the first word on each counts."""
+        self._known = {**sums, **self._known}
 
     def open(self, entry: Entry, scopes: Mapping[str, int | None]) -> Overrun | None:
-        self._learn([scope for scope in scopes if scope not in self._sums])
         needed = entry.reserved_micro
-        for scope, limit in scopes.items():
-            settled, reserved = self._sums[scope]
+        for (scope, limit), (settled, reserved) in zip(scopes.items(), self.spent(tuple(scopes)), strict=True):
             if limit is not None and settled + reserved + needed > limit:
                 return Overrun(Cap(scope, limit), settled, reserved, needed)
-        self._held[entry.step, entry.attempt] = (needed, tuple(scopes))
+        self._holds[entry.step, entry.attempt] = dict.fromkeys(scopes, needed)
         for scope in scopes:
-            self._sums[scope][1] += needed
+            self._reserved[scope] = self._reserved.get(scope, 0) + needed
         return None
 
     def close(self, entry: Entry) -> None:
-        held, scopes = self._held.pop((entry.step, entry.attempt), (0, ()))
-        cost = 0 if entry.kind == "void" else held if entry.cost.micro is None else entry.cost.micro
-        for scope in scopes:
-            self._sums[scope][0] += cost
-            self._sums[scope][1] -= held
+        for scope, held in self._holds.pop((entry.step, entry.attempt), {}).items():
+            cost = 0 if entry.kind == "void" else held if entry.cost.micro is None else entry.cost.micro
+            self._settled[scope] = self._settled.get(scope, 0) + cost
+            self._reserved[scope] = self._reserved.get(scope, 0) - held
 
     def spent(self, scopes: Sequence[str]) -> list[tuple[int, int]]:
-        self._learn([scope for scope in scopes if scope not in self._sums])
-        return [(self._sums[scope][0], self._sums[scope][1]) for scope in scopes]
-
-    def _learn(self, scopes: Sequence[str]) -> None:
-        if scopes:
-            for scope, (settled, reserved) in zip(scopes, self._base(scopes), strict=True):
-                self._sums[scope] = [settled, reserved]
+        sums = [(scope, *self._known.get(scope, (0, 0))) for scope in scopes]
+        return [(a + self._settled.get(scope, 0), b + self._reserved.get(scope, 0)) for scope, a, b in sums]

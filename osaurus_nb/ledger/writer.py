@@ -17,9 +17,9 @@ from typing import Any
 
 from osaurus_nb.database import DatabaseFailed
 from osaurus_nb.ledger import notices
-from osaurus_nb.ledger.book import Book, spent
+from osaurus_nb.ledger.book import Book, holds, spent
 from osaurus_nb.ledger.desk import Desk
-from osaurus_nb.ledger.tally import Tally
+from osaurus_nb.ledger.tally import Holds, Tally
 from osaurus_nb.spending import Entry, Overrun
 
 LOG = logging.getLogger(__name__)
@@ -100,11 +100,16 @@ class Writer:
         """The answer to an `open` that is not written yet, by what this process knows. It is written later."""
         if item.entry is None or item.scopes is None:
             return None
+        sums, held = self._known(tuple(item.scopes))
         with self._wake:
             if item.forced:
                 return None
             if self._tally is None:
-                self._tally = Tally(self._known)
+                self._tally = Tally(held)
+                for waiting in (*self._batch, *self._queue):
+                    if waiting.entry is not None and waiting.scopes is None:
+                        self._tally.close(waiting.entry)
+            self._tally.learn(sums)
             over = self._tally.open(item.entry, item.scopes)
             item.forced = over is None
             if over is not None and item in self._queue:
@@ -129,12 +134,20 @@ class Writer:
             told.append(notices.dropped(self._dropped))
         return tuple(told)
 
+    def _open(self, *, suspect: bool = False) -> None:
+        try:
+            self._desk.open(suspect=suspect)
+        except DatabaseFailed as exc:  # it may pass: the next transaction tries again
+            self._failing = exc
+
     def _run(self) -> None:
-        self._desk.open()
+        self._open()
         self._ready.set()
         while self._next():
-            if self._batch:
+            if any(item.entry or item.act for item in self._batch):
                 self._write()
+            elif self._batch:
+                self._reached()
             else:
                 self._look_through()
         self._desk.close()
@@ -152,8 +165,6 @@ class Writer:
             return True
 
     def _write(self) -> None:
-        if not any(item.entry or item.act for item in self._batch):
-            return self._succeeded()
         try:
             with self._desk.transaction(self._now()) as book:
                 for item in self._batch:
@@ -162,7 +173,12 @@ class Writer:
             self._failed(exc)
         else:
             self._succeeded()
-        return None
+
+    def _reached(self) -> None:
+        """Nothing to be written but words that somebody waits for."""
+        with self._wake:
+            batch, self._batch = self._batch, []
+        _answer(batch)
 
     def _succeeded(self) -> None:
         with self._wake:
@@ -184,7 +200,7 @@ class Writer:
         self._warn()
         self._let_go()
         if exc.fault not in ("full", "busy"):
-            self._desk.open(suspect=True)
+            self._open(suspect=True)
         until = time.monotonic() + _AGAIN_SECONDS
         while not self._stopping and (left := until - time.monotonic()) > 0:
             with self._wake:
@@ -204,11 +220,13 @@ class Writer:
         with suppress(DatabaseFailed):
             self._desk.check()
 
-    def _known(self, scopes: Sequence[str]) -> Sequence[tuple[int, int]]:
+    def _known(self, scopes: Sequence[str]) -> tuple[Mapping[str, tuple[int, int]], Holds]:
+        """What the ledger says, as far as it can be read: first the sums, then the holds, or ends would count twice."""
         try:
-            return self._desk.read(lambda connection: spent(connection, scopes))
+            sums = self._desk.read(lambda connection: spent(connection, scopes))
+            return dict(zip(scopes, sums, strict=True)), self._desk.read(holds)
         except DatabaseFailed:
-            return [(0, 0)] * len(scopes)
+            return {}, {}
 
     def _warn(self) -> None:
         if not self._warned:
