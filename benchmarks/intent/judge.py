@@ -34,9 +34,7 @@ def main() -> None:
     learning, held_out = halves()
     judged = [(prompt, classify(prompt.text)) for prompt in held_out]
     likeness, one, other = nearest(learning, held_out)
-    print(
-        f"\n{len(learning)} prompts to learn from, {len(held_out)} held out, {sum(p.hard for p in held_out)} of these hard"
-    )
+    print(f"\n{len(learning)} to learn from; {len(held_out)} held out, {sum(p.hard for p in held_out)} of them hard")
     print(f"  most alike across the halves: {likeness:.2f} {one[:50]!r} {other[:50]!r}")
     labels(judged)
     languages(judged)

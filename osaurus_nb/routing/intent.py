@@ -127,10 +127,12 @@ def _turns(messages: Sequence[Message]) -> tuple[Sequence[Message], Sequence[Mes
 
 
 def _leaning(labels: Sequence[float], text: str, weight: float) -> list[float]:
-    """The scores, drawn towards what another text is about, if it is about anything."""
+    """The scores, drawn towards what another text is about, if it is about anything; the less unknown for it."""
     shares = _softmax(_of_text(text)[0])
+    if shares[-1] > 0.5:
+        return list(labels)
     drawn = [score + weight * max(math.log(share + 1e-9), -5.0) for score, share in zip(labels, shares, strict=True)]
-    return drawn if shares[-1] < 0.5 else list(labels)
+    return [*drawn[:-1], drawn[-1] - weight * 5.0]
 
 
 def _offers_workshop(request: ChatRequest) -> bool:

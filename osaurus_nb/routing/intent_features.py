@@ -22,6 +22,9 @@ _PROSE_HEAD, _PROSE_TAIL = 600, 240
 #: The same for Chinese and Japanese, which say three times as much in as many letters.
 _DENSE_HEAD, _DENSE_TAIL = 220, 80
 
+#: Words of a turn that may be a bare follow-up (`yes`, `go on`); in a longer one such words say nothing.
+_FOLLOW_UP = 8
+
 _FENCE = re.compile(r"```([\w+#-]*)[^\n]*\n?(.*?)(?:```|\Z)", re.DOTALL)
 _QUOTED = re.compile(r"[\"“„«「]([^\"“”„»」\n]{16,})[\"”“»」]")
 _CODE_WORDS = (
@@ -206,6 +209,8 @@ def features(text: str) -> list[str]:
         tokens = _WORD.findall(folded)
         hits = list(_concepts(tokens))
         size = len(tokens)
+    if size > _FOLLOW_UP:
+        hits = [hit for hit in hits if hit[1] != "r.continue"]
     counts: dict[str, int] = {}
     for _, concept in hits:
         counts[concept] = counts.get(concept, 0) + 1
@@ -228,15 +233,24 @@ def _apart(text: str) -> tuple[str, str, str]:
             code.append(found[2])
         text = _FENCE.sub(" ", text)
     text = clip(text, _PROSE_HEAD, _PROSE_TAIL)
-    lines = text.split("\n")
-    if any(is_code := [_is_code(line.strip()) for line in lines]):
-        bare = " ".join(line for line, coded in zip(lines, is_code, strict=True) if not coded)
-        code.extend(line for line, coded in zip(lines, is_code, strict=True) if coded)
-        text = bare if len(bare.split()) > 2 else text
+    prose, coded = _lines(text)
+    code.extend(coded)
+    text = prose if len(prose.split()) > 2 else text
     if any(mark in text for mark in '"“„«「'):
         bare = _QUOTED.sub(' "" ', text)
         text = bare if len(bare) > 12 else text
     return text, "\n".join(code), language
+
+
+def _lines(text: str) -> tuple[str, list[str]]:
+    """Lines of prose in one, and lines of code; what is indented below code is code."""
+    prose: list[str] = []
+    code: list[str] = []
+    below = False
+    for line in text.split("\n"):
+        below = _is_code(line.strip()) or (below and line[:1] in {" ", "\t"} and not line.isspace())
+        (code if below else prose).append(line)
+    return (" ".join(prose) if code else text), code
 
 
 def _is_code(line: str) -> bool:
@@ -287,7 +301,7 @@ def _dense_concepts(text: str) -> Iterator[tuple[int, str]]:
 def _object_of_dense(text: str) -> tuple[int, int]:
     """Where the first clause begins and ends: in Chinese and Japanese, what it is about is its last noun."""
     end = _CLAUSE.search(text, min(8, len(text)))
-    return 0, (end.start() if end else len(text)) // 2
+    return 0, ((end.start() if end else len(text)) + 1) // 2
 
 
 def _counted(counts: Mapping[str, int]) -> Iterator[str]:
