@@ -26,6 +26,7 @@ from osaurus_nb.events import (
     ToolCallDelta,
     ToolCallStarted,
     UsageReported,
+    is_visible,
 )
 from osaurus_nb.models import Charge, Usage
 from osaurus_nb.ports import Clock
@@ -62,7 +63,8 @@ class OpenAccount:
         self._energy = opened.energy()
         self._first: float | None = None
         self._words = self._thought = self._calls = 0  # characters, characters, calls
-        self._frames = self._shown = 0  # of what was relayed unread: all that are words, and those that are shown
+        self._frames = self._shown = 0  # of what was relayed unread: pieces of the answer, and those that are shown
+        self._visible = False
         self._usage: Usage | None = None
         self._charge: Charge | None = None
         self._answered: str | None = None
@@ -76,6 +78,7 @@ class OpenAccount:
                 self._first = self._clock.monotonic()
             if kind is TextDelta:
                 self._words += len(event.text)  # type: ignore[union-attr]  # its type was just looked at
+                self._visible = self._visible or is_visible(event)
             elif kind is ReasoningDelta:
                 self._thought += len(event.text)  # type: ignore[union-attr]
             else:
@@ -177,11 +180,11 @@ class OpenAccount:
             return "cancelled"
         if fault is not None:
             return "empty" if isinstance(fault, EmptyAnswer) else "error"
-        if self._words or self._shown > self._calls:
+        if self._visible or self._shown > self._calls:
             return "rendered"
         if self._calls:
             return "tool_only"
-        return "reasoning_only" if self._thought else "empty"
+        return "reasoning_only" if self._thought or self._frames else "empty"
 
     def _joules(self) -> float | None:
         if self._energy is None or (now := self._opened.energy()) is None:

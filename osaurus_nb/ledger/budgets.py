@@ -51,21 +51,23 @@ def caps(origin: Origin, settings: BillingSettings, now: datetime) -> tuple[Cap,
 def refusal(overrun: Overrun, model: str) -> str:
     """Why the call was not made, in figures."""
     limit = overrun.cap.limit_micro
-    left = money.row(max(limit - overrun.spent_micro - overrun.reserved_micro, 0))
     whose = _NAMES.get(overrun.cap.scope.partition(":")[0], "that holds here")
-    said = f"'{model}' was not asked: "
     if overrun.needed_micro is None:
         return (
-            f"{said}what it costs is not known, so the budget {whose} ({money.row(limit)}) cannot hold. Set its price "
-            "with `osaurus-nb budget price`, or ask without a budget."
+            f"'{model}' was not asked: what it costs is not known, so the budget {whose} ({money.row(limit)}) cannot "
+            "hold. Say its price with `%osaurus budget price`, or ask without a budget."
         )
-    under_way = (
-        f", {money.row(overrun.reserved_micro)} of it set aside for calls under way" if overrun.reserved_micro else ""
-    )
+    left = max(limit - overrun.spent_micro - overrun.reserved_micro, 0)
+    shown = money.row if money.row(left) != money.row(overrun.needed_micro) else _exact
+    aside = f", {shown(overrun.reserved_micro)} of it set aside for calls under way" if overrun.reserved_micro else ""
     return (
-        f"{said}it could cost {money.row(overrun.needed_micro)}, and the budget {whose} has {left} left of "
-        f"{money.row(limit)}{under_way}. {_REMEDY}"
+        f"'{model}' was not asked: it could cost {shown(overrun.needed_micro)}, and the budget {whose} has "
+        f"{shown(left)} left of {shown(limit)}{aside}. {_REMEDY}"
     )
+
+
+def _exact(micro: int) -> str:
+    return f"${money.exact(micro)}"
 
 
 def _standing(
