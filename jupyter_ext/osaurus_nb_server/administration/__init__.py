@@ -18,6 +18,7 @@ from osaurus_nb_server.administration.keys import KeyDesk
 from osaurus_nb_server.administration.ledger import LedgerDesk
 from osaurus_nb_server.administration.ledger_files import LedgerFiles
 from osaurus_nb_server.administration.providers import ProviderDesk
+from osaurus_nb_server.administration.reconciling import ReconcilingDesk
 from osaurus_nb_server.administration.states import States
 from osaurus_nb_server.administration.vault import VaultDesk
 
@@ -34,6 +35,7 @@ class Administration:
         self.identity = IdentityDesk(secrets.slots, AccessKeys(paths.home / "identity"))
         self.ledger = LedgerDesk(backend, BillingFile(paths))
         self.ledger_files = LedgerFiles(paths, secrets, backend)
+        self.reconciling = ReconcilingDesk(paths, secrets, backend)
 
     async def aclose(self) -> None:
         await self.states.aclose()

@@ -67,6 +67,11 @@ class Limit(Body):
     limit: float | str
 
 
+class Reconcile(Body):
+    dry_run: bool = False
+    accept: bool = False
+
+
 class NewKey(Body):
     label: str = ""
     expires: Lifetime = "90d"

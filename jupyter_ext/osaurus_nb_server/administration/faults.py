@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from osaurus_nb.errors import ConfigError, RequestError
 from osaurus_nb.secrets import SecretsLocked
+from osaurus_nb.spending import LedgerStatus
 
 
 class NoSuchProvider(RequestError):
@@ -32,6 +33,12 @@ class Locked(RequestError):
     """The vault has to be unlocked first."""
 
     status, code = HTTPStatus.LOCKED, SecretsLocked.code
+
+
+def kept(status: LedgerStatus) -> None:
+    """Raises Conflict for a ledger that is in no file."""
+    if status.path is None:
+        raise Conflict(" ".join(status.notices) or "No ledger is kept here: what is spent is only in memory.")
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from osaurus_nb.ledger.whole import WholeLedger
 from osaurus_nb.runtime import Backend
 from osaurus_nb.secrets import Secrets
 from osaurus_nb.secrets.background import aside
-from osaurus_nb.spending import Entry, LedgerStatus, Query
-from osaurus_nb_server.administration.faults import Conflict, told
+from osaurus_nb.spending import Entry, Query
+from osaurus_nb_server.administration.faults import kept, told
 
 _PAGE = 1000
 
@@ -50,7 +50,7 @@ class LedgerFiles:
 
     async def export(self) -> File:
         """All lines with their chain, signed by the identity if there is one. Raises Conflict without a file."""
-        _check(await (await self._backend()).books.status())
+        kept(await (await self._backend()).books.status())
         with told():
             await self._secrets.ready()
             identity = await asyncio.wrap_future(aside(lambda: Identity.open(self._secrets.slots, self._book)))
@@ -63,7 +63,7 @@ class LedgerFiles:
         store = WholeLedger(self._paths, self._secrets.slots)
         try:
             anchor, lines = await store.chain()
-            _check(await store.status())
+            kept(await store.status())
             return anchor, list(lines)
         finally:
             await store.aclose()
@@ -75,9 +75,3 @@ class LedgerFiles:
             found.extend(page)
             if len(page) < _PAGE:
                 return found
-
-
-def _check(status: LedgerStatus) -> None:
-    """Raises Conflict for a ledger that is in no file."""
-    if status.path is None:
-        raise Conflict(" ".join(status.notices) or "No ledger is kept here: what is spent is only in memory.")

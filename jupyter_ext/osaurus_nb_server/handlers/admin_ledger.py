@@ -95,6 +95,12 @@ class DiagnosticsHandler(_FileHandler):
         await self.save(lambda files: files.diagnostics())
 
 
+class ReconcileHandler(_LedgerHandler):
+    @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
+    async def post(self) -> None:
+        await self.answer(await self.admin.reconciling.reconcile(self.taken()))
+
+
 class UsageHandler(_LedgerHandler):
     """For a key without the scope `admin`: what it spent itself."""
 
@@ -116,4 +122,5 @@ PATHS: dict[str, type[AdminHandler]] = {
     "/ledger/status": StatusHandler,
     "/ledger/export": ExportHandler,
     "/ledger/diagnostics": DiagnosticsHandler,
+    "/ledger/reconcile": ReconcileHandler,
 }
