@@ -10,7 +10,7 @@ from osaurus_nb.resilience.deadline import Deadline
 from osaurus_nb.resilience.retry_budget import RetryBudget
 
 #: The longest wait that is sat out, with nobody else to ask and with somebody.
-PATIENCE, HURRY = 20.0, 2.0
+PATIENCE, HURRY = 20.0, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +34,5 @@ class Repeats:
             return None  # nobody said that a short wait would help
         if retry_after is not None and retry_after > (PATIENCE if last else HURRY):
             return None
-        wait = self.backoff.wait(repeat, throttled=verdict.throttled) + (retry_after or 0.0)
+        wait = self.backoff.wait(repeat, throttled=verdict.throttled and last) + (retry_after or 0.0)
         return wait if self.deadline.fits(wait, now) and self.budget.take() else None

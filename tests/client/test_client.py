@@ -11,7 +11,7 @@ import pytest
 from osaurus_nb import assistant, image, system, user
 from osaurus_nb import events as ev
 from osaurus_nb.client import AsyncClient, Client
-from osaurus_nb.errors import BadAnswer, ModelNotFound, OsaurusError, RateLimited, RequestError, StreamCut
+from osaurus_nb.errors import BadAnswer, CredentialRejected, ModelNotFound, OsaurusError, RateLimited, RequestError, StreamCut
 from osaurus_nb.messages import Media, Text
 from osaurus_nb.models import Usage
 from osaurus_nb.reply import Reply
@@ -229,10 +229,10 @@ def test_a_conversation_remembers() -> None:
 
 def test_a_failed_turn_is_not_remembered() -> None:
     """A question that got no answer does not stay in the conversation."""
-    adapter = scripted([RateLimited("slow down", provider="scripted")], says("fine"))
+    adapter = scripted([CredentialRejected("no such key", provider="scripted")], says("fine"))
     chat = client(adapter).conversation()
 
-    with pytest.raises(RateLimited):
+    with pytest.raises(CredentialRejected):
         chat.chat("first")
     chat.chat("second")
 

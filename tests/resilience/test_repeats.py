@@ -99,7 +99,7 @@ def test_only_what_is_to_be_retried_is_asked_again() -> None:
     [
         (None, True, 1.0),
         (None, False, None),
-        (1.5, False, 2.5),
+        (0.2, False, 0.25),
         (HURRY + 0.1, False, None),
         (15.0, True, 16.0),
         (PATIENCE + 0.1, True, None),
