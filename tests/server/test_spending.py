@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from osaurus_nb.events import TextDelta
 from osaurus_nb.gateway.keys import ALL_SCOPES
+from osaurus_nb.testing.scripted import says
 from tests.server.conftest import Answer, Served
 from tests.server.ledger import COST_MICRO, Paid, billed, lines, paid
 
@@ -204,3 +207,31 @@ def test_a_provider_never_sees_our_cap(server: Served, adapter: Paid) -> None:
 
     [asked] = adapter.embedded
     assert asked.extra == {"user": "me"}
+
+
+def test_who_leaves_pays_for_what_was_written(tmp_path: Path, jupyter_dirs: Path) -> None:
+    """A stream whose client is gone has its end in the ledger: cancelled, with what it cost by an estimate."""
+    slow = Paid({"good": [[TextDelta("Hello"), 30.0, *says("there")]]})
+    body = json.dumps({"model": "good", "messages": HI, "stream": True})
+
+    with billed(tmp_path, [slow]) as served:
+        connection = HTTPConnection("127.0.0.1", served.port, timeout=10)
+        head = {"Authorization": f"Bearer {served.key}", "Content-Type": "application/json"}
+        connection.request("POST", f"{served.path}/v1/chat/completions", body, head)
+        assert connection.getresponse().read1(65536)
+        connection.close()
+        [line] = lines(served)
+
+    assert (line["kind"], line["outcome"], line["cost"]["estimated"]) == ("settle", "cancelled", True)
+    assert line["cost"]["micro"] > 0
+
+
+def test_a_server_that_stops_writes_what_it_owes(tmp_path: Path, jupyter_dirs: Path) -> None:
+    """The end of a call that was just answered is in the file before the server is gone."""
+    with billed(tmp_path, [paid()], vault="5a" * 32) as served:
+        post(served, "/v1/chat/completions", {"model": "good", "messages": HI})
+
+    with billed(tmp_path, [paid()], vault="5a" * 32) as served:
+        [line] = served.ask("GET", "/admin/ledger").json["data"]
+
+    assert (line["kind"], line["cost"]["micro"]) == ("settle", COST_MICRO)
