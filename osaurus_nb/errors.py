@@ -202,19 +202,24 @@ Reason = Literal[
     "tls",
     "proxy",
     "slow-connect",
-    "lost",  # the connection closed before the end
+    "lost",  # the connection closed before an answer began
+    "cut",  # the connection closed in the middle of an answer
     "protocol",  # it was no HTTP that came back
     "unsent",  # it could not even be sent
     "redirect",
     "page",  # a web page came back
     "shape",  # JSON came back, or none, but not what was asked for
+    "policy",  # its rules forbid what was asked
+    "crowded",  # too many of our own questions are under way there
+    "deadline",  # the caller's own time was over
 ]
 
 
 class ProviderError(OsaurusError):
     """Something the provider did. `provider` and `model` say who; `upstream_status` is their HTTP status.
 
-    `charge` is what it took all the same, where it said so; `reason` what exactly broke, where that is known.
+    `charge` is what it took all the same, where it said so; `reason` what exactly broke, where that is known;
+    `should_retry` what it said of asking again (`x-should-retry`).
     """
 
     status, code = 502, "provider_error"
@@ -236,6 +241,7 @@ class ProviderError(OsaurusError):
         self.upstream_status = upstream_status
         self.charge: Charge | None = None
         self.reason: Reason | None = None
+        self.should_retry: bool | None = None
 
 
 class CredentialRejected(ProviderError):

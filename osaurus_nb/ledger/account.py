@@ -138,7 +138,7 @@ class OpenAccount:
         if self._charge is not None or self._usage is not None or self._first is not None:
             return True
         if isinstance(fault, Unreachable):
-            return fault.reason in ("lost", "protocol")
+            return fault.reason in ("lost", "cut", "protocol")
         return isinstance(fault, _WORKED) or getattr(fault, "upstream_status", None) == _GATEWAY_TIMEOUT
 
     def _known_usage(self) -> Usage:

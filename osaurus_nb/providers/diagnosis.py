@@ -53,6 +53,8 @@ _BY_REASON: Mapping[Reason, _Case] = {
     "absent": _Case("endpoint-unreachable", "warning", "{why}", f"Is it running? {AGAIN}"),
     "route": _Case("endpoint-unreachable", "warning", "{host} was not reached", f"Check the network. {AGAIN}"),
     "lost": _Case("endpoint-unreachable", "warning", "The connection to {host} broke off", AGAIN),
+    "cut": _Case("endpoint-unreachable", "warning", "The connection to {host} broke off in an answer", AGAIN),
+    "crowded": _Case("timeout", "warning", "Too many questions to {host} are under way", AGAIN),
     "address": _Case("endpoint-unreachable", "blocked", "{why}", "Give '{who}' another address."),
     "unsent": _Case(
         "request-rejected", "blocked", "{host} could not be asked", "Check the address, key and headers of '{who}'."

@@ -19,8 +19,10 @@ async def exchange(
     door: HttpDoor, call: Call, decoder: EventDecoder, refusal: Refusal, *, who: tuple[str, str]
 ) -> AsyncGenerator[Event, None]:
     """The events of one answer. `who` is provider and model, for the sentence of a fault."""
+    begun = False
     try:
         async with door.open(call) as response:
+            begun = True
             if response.status_code != httpx2.codes.OK:
                 raise refusal(response, await read_capped(response))
             async for data in capped(response):
@@ -31,16 +33,18 @@ async def exchange(
             for event in decoder.close():
                 yield event
     except httpx2.HTTPError as exc:
-        raise translate(exc, provider=who[0], model=who[1]) from exc
+        raise translate(exc, provider=who[0], model=who[1], begun=begun) from exc
 
 
 async def fetch(door: HttpDoor, call: Call, refusal: Refusal, *, provider: str) -> bytes:
     """The whole body of one answer, capped."""
+    begun = False
     try:
         async with door.open(call) as response:
+            begun = True
             body = await read_capped(response)
             if response.status_code != httpx2.codes.OK:
                 raise refusal(response, body)
             return body
     except httpx2.HTTPError as exc:
-        raise translate(exc, provider=provider) from exc
+        raise translate(exc, provider=provider, begun=begun) from exc

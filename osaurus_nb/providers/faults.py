@@ -6,10 +6,9 @@ The provider's own words are quoted, shortened and without keys; pages are never
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -30,9 +29,8 @@ from osaurus_nb.errors import (
     Unreachable,
 )
 from osaurus_nb.providers.dial import AddressRefused, ConnectionRefused, NameNotFound, TlsFailed
+from osaurus_nb.resilience.retry_after import retry_after, should_retry
 from osaurus_nb.wire import _errors
-
-MAX_WAIT = 24 * 3600.0
 
 
 class AnswerTooLarge(httpx2.RemoteProtocolError):
@@ -56,7 +54,7 @@ _EXCEPTIONS: tuple[tuple[type[Exception], type[ProviderError], Reason | None, st
     (
         httpx2.PoolTimeout,
         TooSlow,
-        None,
+        "crowded",
         "{who} has too many requests in flight; this one found no free connection in time.",
     ),
     (httpx2.WriteTimeout, TooSlow, None, "{who} did not take the request in time."),
@@ -92,14 +90,17 @@ _STATUSES: Mapping[int, tuple[type[ProviderError], str]] = {
 _QUOTA = frozenset({"insufficient_quota", "billing_error", "billing_hard_limit_reached", "insufficient_credits"})
 _MISSING = frozenset({"model_not_found", "model_not_available"})
 _TOO_LONG = frozenset({"context_length_exceeded", "context_window_exceeded"})
+#: OpenAI's, Azure's and image models' words for it; OpenRouter sends a 403 with `metadata.reasons` (seen 2026-11).
+_POLICY = frozenset({"content_policy_violation", "content_filter", "moderation_blocked", "invalid_prompt"})
+_FORBIDDEN = "{who} refused the request: its rules forbid what was asked."
 
 
-def translate(exc: Exception, *, provider: str, model: str | None = None) -> ProviderError:
-    """What an exception of the HTTP client means. Raise the result `from exc`."""
+def translate(exc: Exception, *, provider: str, model: str | None = None, begun: bool = False) -> ProviderError:
+    """What an exception of the HTTP client means. Raise the result `from exc`. `begun`: the head of an answer came."""
     for kind, error, reason, sentence in _EXCEPTIONS:
         if isinstance(exc, kind):
             fault = error(sentence.format(who=provider, why=exc), provider=provider, model=model)
-            fault.reason = reason
+            fault.reason = "cut" if begun and reason == "lost" else reason
             return fault
     return BadAnswer(f"{provider} could not be asked ({type(exc).__name__}).", provider=provider, model=model)
 
@@ -114,7 +115,8 @@ def status_error(
     secrets: Iterable[str] = (),
 ) -> OsaurusError:
     """What an answer that is not a 2xx means. `headers` are looked up in lower case; `secrets` were sent with it."""
-    said = _said(body)
+    payload = _parsed(body)
+    said = _errors.read(payload)
     code = said.code if said.code and not said.code.isdigit() else said.kind
     if status < 400:
         turned = BadAnswer(_redirect(headers, provider), provider=provider, model=model, upstream_status=status)
@@ -123,38 +125,23 @@ def status_error(
     quote = f" It says: {_errors.quote(said.message, secrets)}" if said.message else ""
     if code in _TOO_LONG:
         return ContextTooLong(f"The conversation is too long for {model or 'this model'} at {provider}.{quote}")
-    error, sentence = _meaning(status, code)
+    forbidden = status < 500 and (code in _POLICY or _is_flagged(payload))
+    error, sentence = (Refused, _FORBIDDEN) if forbidden else _meaning(status, code)
     fault = error(
         f"{sentence.format(who=provider, model=model or 'this model')} (HTTP {status}){quote}",
         provider=provider,
         model=model,
         upstream_status=status,
-        retry_after=retry_after(headers),
+        retry_after=retry_after(headers, datetime.now(UTC), payload),
     )
-    fault.reason = "page" if is_page(body) else None
+    fault.reason = "policy" if forbidden else "page" if is_page(body) else None
+    fault.should_retry = should_retry(headers)
     return fault
 
 
 def is_page(body: bytes) -> bool:
     """Is it markup, as web servers send it where no API is?"""
     return body[:256].lstrip().startswith(b"<")
-
-
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds or a date); None when neither is usable."""
-    milliseconds = _seconds(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return _bounded(milliseconds / 1000)
-    given = headers.get("retry-after")
-    seconds = _seconds(given)
-    if seconds is not None or given is None:
-        return None if seconds is None else _bounded(seconds)
-    try:
-        moment = parsedate_to_datetime(given)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return _bounded((moment - (now or datetime.now(UTC))).total_seconds())
 
 
 def _meaning(status: int, code: str) -> tuple[type[ProviderError], str]:
@@ -178,21 +165,16 @@ def _redirect(headers: Mapping[str, str], provider: str) -> str:
     return f"{provider} redirects to {target}. Redirects are not followed: put the final address into its settings."
 
 
-def _said(body: bytes) -> _errors.ErrorFields:
-    """What the provider's error body says, in any of the shapes that providers use; nothing for a page."""
+def _parsed(body: bytes) -> Any:
+    """An error's JSON, in any of the shapes that providers use; None for a page."""
     try:
-        return _errors.read(json.loads(body))
+        return json.loads(body)
     except (ValueError, RecursionError):
-        return _errors.ErrorFields()
-
-
-def _seconds(value: str | None) -> float | None:
-    try:
-        seconds = float(value or "")
-    except ValueError:
         return None
-    return seconds if math.isfinite(seconds) else None
 
 
-def _bounded(seconds: float) -> float:
-    return min(max(seconds, 0.0), MAX_WAIT)
+def _is_flagged(payload: Any) -> bool:
+    """Did a moderation say no?"""
+    error = payload.get("error") if isinstance(payload, Mapping) else None
+    metadata = error.get("metadata") if isinstance(error, Mapping) else None
+    return isinstance(metadata, Mapping) and isinstance(metadata.get("reasons"), list) and "flagged_input" in metadata

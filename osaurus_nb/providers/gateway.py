@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +26,7 @@ from osaurus_nb.providers.gateway_books import GatewayBooks
 from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor
 from osaurus_nb.providers.server_events import server_events
 from osaurus_nb.request import ChatRequest, Sent
+from osaurus_nb.resilience.retry_after import retry_after
 from osaurus_nb.wire import _counting, embeddings, openai_chat
 from osaurus_nb.wire import terms as carried
 from osaurus_nb.wire.decisions import openai as openai_decisions
@@ -195,7 +197,8 @@ def _revive(response: Answer, body: bytes) -> errors.OsaurusError:
         message += " Restart the kernel to get a new key from its server."
     kind = _BY_CODE.get(code, errors.OsaurusError)
     if issubclass(kind, errors.ProviderError):
-        return kind(message, provider=_NAME, upstream_status=response.status_code)
+        wait = retry_after(response.headers, datetime.now(UTC))
+        return kind(message, provider=_NAME, upstream_status=response.status_code, retry_after=wait)
     return _plain(kind, message)
 
 

@@ -18,7 +18,7 @@ import httpx2
 
 from osaurus_nb._redaction import redact
 from osaurus_nb.providers.dial import AddressPolicy, Guard
-from osaurus_nb.providers.faults import AnswerTooLarge, retry_after, status_error, translate
+from osaurus_nb.providers.faults import AnswerTooLarge, status_error, translate
 from osaurus_nb.providers.http1 import RawHeaders
 from osaurus_nb.providers.http1_connection import Outgoing, Spans
 from osaurus_nb.providers.transport import LeanTransport
@@ -32,7 +32,6 @@ __all__ = [
     "capped",
     "read_capped",
     "redact",
-    "retry_after",
     "status_error",
     "translate",
 ]

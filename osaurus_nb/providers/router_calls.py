@@ -16,7 +16,8 @@ from osaurus_nb.identity.signer import Signer
 from osaurus_nb.models import ROUTER, ModelCard
 from osaurus_nb.ports import Clock
 from osaurus_nb.providers.exchange import Refusal, fetch
-from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor, retry_after
+from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor
+from osaurus_nb.resilience.retry_after import retry_after, should_retry
 from osaurus_nb.wire.osaurus_router import fault
 
 #: Seconds: one answer in one piece, and that with all its waits.
@@ -82,13 +83,15 @@ class SignedCalls:
             if response.status_code < 400:
                 said = f"The Router answered with status {response.status_code}; redirects are not followed."
                 return BadAnswer(said, provider=ROUTER, upstream_status=response.status_code)
+            payload = _parsed(body)
             error = fault(
-                _parsed(body),
+                payload,
                 provider=ROUTER,
                 model=card.id if card is not None else None,
                 status=response.status_code,
-                retry_after=retry_after(response.headers),
+                retry_after=retry_after(response.headers, self._clock.now(), payload),
             )
+            error.should_retry = should_retry(response.headers)
             skew = self._skew(response.headers)
             return error if not isinstance(error, SignatureRejected) or skew is None else _told(error, skew)
 
@@ -109,7 +112,7 @@ class SignedCalls:
         """By how many seconds our clock is ahead of the Router's, where that is worth a word."""
         try:
             theirs = parsedate_to_datetime(headers["date"]).timestamp()
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             return None
         ahead = self._clock.now().timestamp() - theirs
         return ahead if abs(ahead) >= SKEW else None

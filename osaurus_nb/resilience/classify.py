@@ -115,10 +115,13 @@ TABLE: Mapping[type[errors.OsaurusError] | tuple[type[errors.OsaurusError], int 
     errors.NotOffered: _failover(),
     errors.Refused: _terminal(),
     (errors.Refused, 425): _retry(1),
+    (errors.Refused, "policy"): _terminal(),  # nobody is asked in turn until one allows it
     errors.BelowMinimumTopUp: _terminal(),
     errors.IdempotencyConflict: _terminal(),
     errors.Unreachable: _failover("provider"),
     (errors.Unreachable, "lost"): _retry(1, "provider", repeat="unbegun"),
+    (errors.Unreachable, "cut"): _retry(1, "model", repeat="keyed"),  # it had begun, so it surely worked on it
+    (errors.Unreachable, "deadline"): _failover(),  # the caller had no time for a connection
     (errors.Unreachable, "address"): _failover(),  # our rules forbade it: nobody was asked
     (errors.Unreachable, "unsent"): _failover(),
     errors.Unavailable: _retry(2, "model"),
@@ -131,6 +134,8 @@ TABLE: Mapping[type[errors.OsaurusError] | tuple[type[errors.OsaurusError], int 
     (errors.BadAnswer, "redirect"): _failover(),  # never followed; its address is wrong, its health is not
     errors.TooSlow: _failover("model"),
     (errors.TooSlow, 504): _GATEWAY_TIMEOUT,
+    (errors.TooSlow, "crowded"): _failover(),  # our own doing: nobody was asked
+    (errors.TooSlow, "deadline"): _failover(),  # the caller's: another one would have waited
     errors.EmptyAnswer: _Row(Verdict("notice", "health")),
     errors.WorkerDied: _failover("model"),  # its adapter has started it anew before it says so
     errors.LedgerUnreadable: _terminal(),

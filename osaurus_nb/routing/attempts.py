@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
+from math import inf
 
-from osaurus_nb.errors import Cancelled, OsaurusError, TooSlow
+from osaurus_nb.errors import Cancelled, OsaurusError, ProviderError, TooSlow, Unreachable
 from osaurus_nb.events import CostReported, Event, Finished, Warned, is_token, is_visible
 from osaurus_nb.models import ROUTER
 from osaurus_nb.ports import Account, Attempt, Bid, Meter, Step, Timeouts
@@ -18,6 +19,9 @@ from osaurus_nb.routing.plan import Candidate
 from osaurus_nb.routing.tokens import estimate
 from osaurus_nb.routing.watchdog import Expired, Watchdog
 from osaurus_nb.spending import Cost
+
+#: Who had so many seconds for a first word was slow, however short of time the caller was.
+FAIR = 30.0
 
 
 class Attempts:
@@ -45,7 +49,8 @@ class Attempts:
     def judge(self, candidate: Candidate, error: OsaurusError, *, begun: bool) -> Verdict:
         """What the failure means. `begun`: something of its answer was shown, if only thoughts."""
         keyed = candidate.card.provider == ROUTER or self._step.terms.idempotency_key is not None
-        verdict = classify(error, committed=False, begun=begun, keyed=keyed)
+        said = error.should_retry if isinstance(error, ProviderError) else None
+        verdict = classify(error, committed=False, begun=begun, keyed=keyed, again=said)
         return replace(verdict, kind="failover") if begun and verdict.kind == "retry" else verdict
 
     def again(
@@ -58,8 +63,9 @@ class Attempts:
         """A candidate's events; before the first that ends, what the step cost. `behind` more may be asked after it."""
         call = _Call(candidate, self._health, first=repeat == 0)
         fault: OsaurusError | None = Cancelled("The caller stopped it.")
+        patient = self._patience(candidate)
         try:
-            asked, attempt = self._asked(candidate, behind)
+            asked, attempt = self._asked(candidate, patient, behind)
             for warning in asked.warnings if asked is not self._request else ():
                 yield warning
             self._accounts.append(await call.open(self._meter, self._bid(candidate)))
@@ -77,25 +83,33 @@ class Attempts:
         except StopAsyncIteration:
             fault = None
         except Expired as exc:
-            fault = _too_slow(candidate, exc)
+            fault = _too_slow(candidate, exc, attempt.timeouts, patient)
             raise fault from None
         except OsaurusError as exc:
             fault = exc
+            if isinstance(exc, Unreachable) and exc.reason == "slow-connect":
+                exc.reason = "deadline" if _is_less(attempt.timeouts.connect, patient.connect) else exc.reason
             raise
         finally:
             call.over(fault)
 
-    def _asked(self, candidate: Candidate, behind: int) -> tuple[ChatRequest, Attempt]:
-        """An adapter of the caller's own dialect gets his own words; one that is known to be slow gets more time."""
-        sent, adapter, timeouts = self._step.sent, candidate.adapter, self._timeouts
-        if (patience := getattr(adapter, "patience", None)) is not None:
-            timeouts = patience(timeouts)
-        own = sent is not None and getattr(adapter, "dialect", None) == sent.dialect
-        if own and not self._request.delivery.stream:
-            timeouts = replace(timeouts, first_token=None)  # it comes in one piece: the first token with the last
-        timeouts = self._deadline.within(timeouts, self._now(), behind)
-        attempt = Attempt(self._step, self._number, timeouts, self._step.terms.idempotency_key, sent if own else None)
-        return self._request if own else self._whole(), attempt
+    def _patience(self, candidate: Candidate) -> Timeouts:
+        """How long it may take if the caller has all the time there is; one that is known to be slow gets more."""
+        patience = getattr(candidate.adapter, "patience", None)
+        timeouts = patience(self._timeouts) if patience is not None else self._timeouts
+        if self._relays(candidate) and not self._request.delivery.stream:
+            return replace(timeouts, first_token=None)  # it comes in one piece: the first token with the last
+        return timeouts
+
+    def _relays(self, candidate: Candidate) -> bool:
+        return self._step.sent is not None and getattr(candidate.adapter, "dialect", None) == self._step.sent.dialect
+
+    def _asked(self, candidate: Candidate, patient: Timeouts, behind: int) -> tuple[ChatRequest, Attempt]:
+        """An adapter of the caller's own dialect gets his own words."""
+        sent = self._step.sent if self._relays(candidate) else None
+        timeouts = self._deadline.within(patient, self._now(), behind)
+        attempt = Attempt(self._step, self._number, timeouts, self._step.terms.idempotency_key, sent)
+        return self._request if sent is not None else self._whole(), attempt
 
     def _bid(self, candidate: Candidate) -> Bid:
         def size() -> tuple[int, int | None]:
@@ -171,9 +185,17 @@ class _Call:
             self._health.failed(self._card, verdict)
 
 
-def _too_slow(candidate: Candidate, why: Expired) -> TooSlow:
-    card = candidate.card
-    return TooSlow(f"'{card.name}' was too slow: {why}.", provider=card.provider, model=card.id)
+def _too_slow(candidate: Candidate, why: Expired, given: Timeouts, patient: Timeouts) -> TooSlow:
+    """It is not the model's fault where only the caller's own deadline made it late."""
+    card, span = candidate.card, getattr(given, why.span)
+    fault = TooSlow(f"'{card.name}' was too slow: {why}.", provider=card.provider, model=card.id)
+    hurried = _is_less(span, getattr(patient, why.span)) and (why.span != "first_token" or span < FAIR)
+    fault.reason = "deadline" if hurried else None
+    return fault
+
+
+def _is_less(one: float | None, other: float | None) -> bool:
+    return (inf if one is None else one) < (inf if other is None else other)
 
 
 def _narrowed(asked: ChatRequest, room: int) -> ChatRequest:

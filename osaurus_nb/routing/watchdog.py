@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from math import inf
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from osaurus_nb.ports import Timeouts
 
@@ -13,7 +13,11 @@ T = TypeVar("T")
 
 
 class Expired(Exception):
-    """A deadline passed; the text says which."""
+    """A deadline passed; the text says which, and `span` by its name in `Timeouts`."""
+
+    def __init__(self, said: str, span: Literal["first_token", "between_tokens", "total"]) -> None:
+        super().__init__(said)
+        self.span = span
 
 
 class Watchdog:
@@ -52,7 +56,7 @@ class Watchdog:
         except asyncio.CancelledError:
             if not self._expired or self._waiting is None or self._waiting.uncancel() > 0:
                 raise
-            raise Expired(self._reason()) from None
+            raise self._late() from None
         finally:
             self._waiting = None
 
@@ -75,10 +79,12 @@ class Watchdog:
         self._expired = True
         self._waiting.cancel()
 
-    def _reason(self) -> str:
+    def _late(self) -> Expired:
         if self._limit >= self._end:
-            return "the whole answer took too long"
-        return "no further token came in time" if self._first is None else "the first token did not come in time"
+            return Expired("the whole answer took too long", "total")
+        if self._first is None:
+            return Expired("no further token came in time", "between_tokens")
+        return Expired("the first token did not come in time", "first_token")
 
 
 def _or_inf(seconds: float | None) -> float:

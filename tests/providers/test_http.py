@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import UTC, datetime
 
 import httpx2
 import pytest
@@ -17,7 +16,6 @@ from osaurus_nb.providers.http import (
     HttpDoor,
     read_capped,
     redact,
-    retry_after,
     status_error,
     translate,
 )
@@ -243,21 +241,50 @@ def test_ordinary_words_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "seconds"),
+    ("headers", "body", "seconds"),
     [
-        ({"retry-after": "20"}, 20.0),
-        ({"retry-after": "0.5"}, 0.5),
-        ({"retry-after-ms": "1500", "retry-after": "20"}, 1.5),
-        ({"retry-after-ms": "soon", "retry-after": "20"}, 20.0),
-        ({"retry-after": "Sat, 21 Nov 2026 12:00:30 GMT"}, 30.0),
-        ({"retry-after": "Sat, 21 Nov 2026 11:00:00 GMT"}, 0.0),
-        ({"retry-after": "-3"}, 0.0),
-        ({"retry-after": "1e99"}, 86400.0),
-        ({"retry-after": "nan"}, None),
-        ({"retry-after": "tomorrow"}, None),
-        ({}, None),
+        ({"retry-after": "20"}, b"", 20.0),
+        ({"retry-after-ms": "1500", "retry-after": "20"}, b"", 1.5),
+        ({"retry-after": "Sat, 21 Nov 2026 12:00:30 GMT", "date": "Sat, 21 Nov 2026 12:00:00 GMT"}, b"", 30.0),
+        ({"retry-after": "Sat, 21 Nov 2026 12:00:30 +9999999999999999"}, b"", None),
+        (
+            {},
+            b'{"error": {"details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3.5s"}]}}',
+            3.5,
+        ),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}, b"", 360.0),
     ],
 )
-def test_retry_after_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
-    """Seconds, milliseconds and dates are understood, nonsense is ignored, and no wait is negative or endless."""
-    assert retry_after(headers, datetime(2026, 11, 21, 12, tzinfo=UTC)) == seconds
+def test_how_long_a_provider_wants_to_be_left_alone(
+    headers: dict[str, str], body: bytes, seconds: float | None
+) -> None:
+    """It is heard in every form, from headers and from the body, and a hostile one is nothing that could be raised."""
+    fault = status_error(429, headers, body, provider="acme")
+
+    assert fault.retry_after == seconds
+
+
+@pytest.mark.parametrize(("value", "told"), [("true", True), ("false", False), ("maybe", None)])
+def test_what_a_provider_says_of_repeating_is_kept(value: str, told: bool | None) -> None:
+    """`x-should-retry` goes with the error."""
+    fault = status_error(503, {"x-should-retry": value}, b"", provider="acme")
+
+    assert isinstance(fault, errors.Unavailable)
+    assert fault.should_retry is told
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, {"code": "content_policy_violation", "message": "No."}),
+        (400, {"code": "content_filter", "message": "No."}),
+        (400, {"code": "invalid_prompt", "message": "Flagged."}),
+        (403, {"code": 403, "message": "Flagged.", "metadata": {"reasons": ["violence"], "flagged_input": "x"}}),
+    ],
+)
+def test_a_rule_that_forbids_a_question_says_nothing_of_the_key(status: int, error: dict[str, object]) -> None:
+    """A refusal by policy is the question's, in whichever way a provider says it: no key is put aside for it."""
+    fault = status_error(status, {}, json.dumps({"error": error}).encode(), provider="acme")
+
+    assert isinstance(fault, errors.Refused)
+    assert fault.reason == "policy"

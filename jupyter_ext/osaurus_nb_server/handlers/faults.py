@@ -44,8 +44,8 @@ _BY_STATUS: Mapping[int, tuple[type[errors.OsaurusError], str]] = {
     413: (errors.BodyTooLarge, "The body is too large."),
 }
 
-#: Faults that the same request may not meet a second time, and that cost nobody anything.
-_WORTH_RETRYING = (errors.RateLimited, errors.Unreachable, errors.Unavailable, errors.WorkerDied, Stopping)
+#: Faults that the same request may not meet a second time, if it waits for as long as it is told.
+_PASSING = (errors.RateLimited, errors.Unavailable)
 
 
 def from_exception(status: int, exception: BaseException | None) -> errors.OsaurusError:
@@ -63,8 +63,13 @@ def from_exception(status: int, exception: BaseException | None) -> errors.Osaur
 
 
 def headers(error: errors.OsaurusError) -> Iterator[tuple[str, str]]:
-    """What an error's response says beside its body. SDKs repeat a 5xx unless they are told not to."""
-    if not isinstance(error, _WORTH_RETRYING):
+    """What an error's response says beside its body.
+
+    SDKs repeat a 5xx unless they are told not to, and each of their repeats would be repeated by us. They come back
+    only where it is known when that helps.
+    """
+    known = isinstance(error, _PASSING) and error.retry_after is not None
+    if not (known or isinstance(error, Stopping)):
         yield "x-should-retry", "false"
     if error.retry_after is not None:
         yield "Retry-After", str(math.ceil(error.retry_after))
