@@ -9,6 +9,7 @@ OsaurusError
 |-- AccessDenied            our own door: no key, a wrong one, or one without the right
 |-- BudgetExceeded          the call could cost more than a cap leaves
 |-- NoEligibleModel         nobody qualified; carries each rejection
+|-- NobodyAnswered          all who may answer failed; carries every cause
 |-- LocalModelError         a model on this machine cannot be used
 |   |-- ModelTooLarge       it needs more memory than there is
 |   |-- ModelRejected       its folder holds code, pickles or a layout we do not read
@@ -158,6 +159,16 @@ class NoEligibleModel(OsaurusError):
     def __init__(self, message: str, *, rejections: Sequence[Rejection] = ()) -> None:
         super().__init__(message, param="model")
         self.rejections = tuple(rejections)
+
+
+class NobodyAnswered(OsaurusError):
+    """Every candidate was asked, or left alone for its last faults. `causes` has the fault of each, in order."""
+
+    status, code = 503, "nobody_answered"
+
+    def __init__(self, message: str, *, causes: Sequence[OsaurusError] = (), retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.causes = tuple(causes)
 
 
 class BudgetExceeded(OsaurusError):

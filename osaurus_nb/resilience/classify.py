@@ -100,6 +100,7 @@ TABLE: Mapping[type[errors.OsaurusError] | tuple[type[errors.OsaurusError], int 
     errors.Forbidden: _terminal(),
     errors.BudgetExceeded: _failover(),  # a cheaper one may fit
     errors.NoEligibleModel: _terminal(),
+    errors.NobodyAnswered: _terminal(),
     errors.LocalModelError: _failover(),
     errors.ModelTooLarge: _failover(),
     errors.ModelRejected: _failover(),

@@ -7,10 +7,10 @@ that may help, else the next one. After it a failure is told and nothing is ever
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
-from osaurus_nb.errors import NoEligibleModel, OsaurusError, RequestError, StreamCut
+from osaurus_nb.errors import NobodyAnswered, NoEligibleModel, OsaurusError, RequestError, StreamCut
 from osaurus_nb.events import AttemptFailed, AttemptStarted, Event, Failed, Substituted, Warned
 from osaurus_nb.ports import Meter, Step, Timeouts
 from osaurus_nb.request import ChatRequest
@@ -36,6 +36,7 @@ async def run(
         return
     attempts = Attempts(request, step, timeouts, meter, health or Health())
     at = repeat = 0
+    failed: dict[str, OsaurusError] = {}
     while True:
         candidate, behind = plan.candidates[at], len(plan.candidates) - at - 1
         gate = Gate(candidate.card, hold=behind > 0, opening=_opening(plan, candidate, at))
@@ -55,6 +56,7 @@ async def run(
         if gate.committed:
             yield Failed(_cut(candidate, error))
             return
+        failed[candidate.card.name] = error
         verdict = attempts.judge(candidate, error, begun=gate.begun)
         wait = attempts.again(candidate, verdict, error, repeat=repeat + 1, last=not behind)
         if wait is not None:
@@ -63,8 +65,18 @@ async def run(
         elif behind and verdict.kind != "terminal" and not attempts.late():
             at, repeat = at + 1, 0
         else:
-            yield Failed(error)
+            yield Failed(error if verdict.kind == "terminal" else _nobody(failed))
             return
+
+
+def _nobody(failed: Mapping[str, OsaurusError]) -> OsaurusError:
+    """The plain answer at the foot of the ladder: nobody can answer now, and why, model by model."""
+    causes = list(failed.values())
+    if len(causes) == 1:
+        return causes[0]
+    waits = [cause.retry_after for cause in causes if cause.retry_after is not None]
+    said = " ".join(f"{name}: {str(cause).rstrip('.')}." for name, cause in failed.items())
+    return NobodyAnswered(f"No model can answer now. {said}", causes=causes, retry_after=min(waits) if waits else None)
 
 
 def _cut(candidate: Candidate, error: OsaurusError) -> StreamCut:

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 import pytest
 
 from osaurus_nb import events as ev
-from osaurus_nb.errors import BadAnswer, EmptyAnswer, NoEligibleModel, RateLimited, Refused, StreamCut, TooSlow
+from osaurus_nb.errors import (
+    BadAnswer,
+    EmptyAnswer,
+    NobodyAnswered,
+    NoEligibleModel,
+    RateLimited,
+    Refused,
+    StreamCut,
+    TooSlow,
+)
 from osaurus_nb.models import ModelCard
 from osaurus_nb.ports import Step, Timeouts
 from osaurus_nb.request import ChatRequest, RouteOptions
@@ -107,12 +116,14 @@ async def test_the_callers_own_mistake_is_not_carried_elsewhere() -> None:
     assert second.adapter.requests == []
 
 
-async def test_when_all_fail_the_last_fault_is_told() -> None:
-    """Each failure is on the stream; the last one ends it."""
+async def test_when_all_fail_every_fault_is_told() -> None:
+    """There is one end, and it says of each who was asked why it could not answer."""
     events = await run([candidate("first", [BROKEN]), candidate("second", [CUT])])
 
-    assert [event for event in events if isinstance(event, ev.Failed)] == [ev.Failed(CUT)]
-    assert len([event for event in events if isinstance(event, ev.AttemptFailed)]) == 2
+    [failed] = [event for event in events if isinstance(event, ev.Failed)]
+    assert isinstance(failed.error, NobodyAnswered)
+    assert failed.error.causes == (BROKEN, CUT)
+    assert str(failed.error) == "No model can answer now. scripted/first: slow down. scripted/second: cut."
 
 
 async def test_strict_parameters_are_carried_or_refused() -> None:
