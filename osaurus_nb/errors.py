@@ -142,6 +142,13 @@ class Forbidden(AccessDenied):
     status, code, kind = 403, "permission_denied", "permission_error"
 
 
+class LocalOnly(Forbidden):
+    """The words must stay on this machine and its networks, and who would answer is not known to be there."""
+
+    code = "local_only"
+    failover = True  # nobody was asked; a candidate that is here may answer
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """Why one model was not a candidate."""

@@ -44,6 +44,8 @@ class Terms:
     origin: Origin = NOWHERE
     #: Beside those that the user set for all: this call may spend no more than fits under each of them.
     caps: tuple[Cap, ...] = ()
+    #: Nobody but this machine and its networks may hear of it, as with the mode `local-strict`.
+    local_only: bool = False
 
 
 #: Of whoever asks in this process itself.
@@ -103,6 +105,17 @@ class Adapter(Protocol):
         """Events from `Started` to `Finished`. Raises OsaurusError for a fault; closing it stops the work."""
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Confined(Protocol):
+    """An adapter that can be held to this machine and its networks."""
+
+    def confined(self) -> Adapter | None:
+        """The same with the same keys and the same memory, but nothing it does dials any other address.
+
+        None where it can never be local. Always the same object; who is none of these is taken for a stranger.
+        """
 
 
 @runtime_checkable

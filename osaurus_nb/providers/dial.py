@@ -8,9 +8,12 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import httpx2
+
+from osaurus_nb.config.endpoints import endpoint_class
+from osaurus_nb.models import LOCAL_CLASSES
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 SocketAddress = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
@@ -35,6 +38,10 @@ class AddressRefused(httpx2.ConnectError):
     """Our own policy forbids every address of this host."""
 
 
+class OutsideRefused(AddressRefused):
+    """Only this machine and its networks may be asked, and this host is not there."""
+
+
 class Guard(Protocol):
     """Decides about one resolved address. Hashable: connections are never shared between unequal guards."""
 
@@ -45,6 +52,14 @@ class Guard(Protocol):
         """Raises AddressRefused when `host` must not be left to a proxy, who would resolve it out of our sight."""
 
     def __hash__(self) -> int: ...
+
+
+@runtime_checkable
+class NameGuard(Protocol):
+    """A guard that decides about names too, before anybody is asked where they are."""
+
+    def check_host(self, host: str) -> None:
+        """Raises AddressRefused for a host that must not even be looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +81,38 @@ class AddressPolicy:
         local = not plain.is_global
         if local and not (self.private or self.local_only):
             raise AddressRefused(f"{host} is {address}, an address of a local network, which was not allowed")
-        if self.local_only and not local:
-            raise AddressRefused(f"{host} is {address}, not an address of this machine or its networks")
+        if self.local_only and not _at_home(plain):
+            raise OutsideRefused(f"{host} is {address}, not an address of this machine or its networks")
 
     def check_name(self, host: str) -> None:
         if self.local_only:
-            raise AddressRefused(f"{host} would be reached through a proxy, which is not this machine")
+            raise OutsideRefused(f"{host} would be reached through a proxy, which is not this machine")
+
+    def check_host(self, host: str) -> None:
+        """Who looks up a name tells others that it is asked for: a foreign one is not even looked up."""
+        if self.local_only and not _is_literal(host) and endpoint_class(host) not in LOCAL_CLASSES:
+            raise OutsideRefused(f"{host} is no name of this machine or its networks")
+
+
+#: This machine and its networks, under whatever name, and nothing else.
+AT_HOME = AddressPolicy(private=True, local_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A guard within another: what both allow, of this machine and its networks alone."""
+
+    guard: Guard
+
+    def check(self, host: str, address: str) -> None:
+        AT_HOME.check(host, address)
+        self.guard.check(host, address)
+
+    def check_name(self, host: str) -> None:
+        AT_HOME.check_name(host)
+
+    def check_host(self, host: str) -> None:
+        AT_HOME.check_host(host)
 
 
 #: Link-local ones are covered by their range; these lie outside it (AWS over IPv6, Alibaba, Oracle, Azure).
@@ -80,6 +121,14 @@ _METADATA = frozenset(
 )
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _V4_COMPATIBLE = ipaddress.IPv6Network("::/96")
+#: Loopback, private networks, the shared range that tailnets use, and unique local addresses. Python's `is_global` is
+#: no measure: it takes ranges for documentation and for tests as not global, and they are routed somewhere.
+_HOME = tuple(
+    map(
+        ipaddress.ip_network,
+        ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7"),
+    )
+)
 
 
 def _embedded(ip: Address) -> Address:
@@ -89,6 +138,10 @@ def _embedded(ip: Address) -> Address:
     if ip in _NAT64 or (ip in _V4_COMPATIBLE and int(ip) > 1):
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour or ip
+
+
+def _at_home(ip: Address) -> bool:
+    return any(ip in network for network in _HOME)
 
 
 def _forbidden(ip: Address) -> str:
@@ -117,6 +170,8 @@ async def dial(host: str, port: int, guard: Guard) -> socket.socket:
 
 async def resolve(host: str, port: int, guard: Guard) -> list[SocketAddress]:
     """The addresses of `host` that `guard` allows. Raises NameNotFound or AddressRefused."""
+    if isinstance(guard, NameGuard):
+        guard.check_host(host)
     return _allowed(host, await _resolve(host, port), guard)
 
 
@@ -128,6 +183,17 @@ def check_unresolved(host: str, guard: Guard) -> None:
         return
     with contextlib.suppress(OSError):
         guard.check(host, socket.inet_ntoa(socket.inet_aton(host)))  # 127.1, 0x7f.1 and 2130706433 are addresses too
+
+
+def _is_literal(host: str) -> bool:
+    """Is it an address, in any of its spellings, for which nobody is asked?"""
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host.partition("%")[0])
+        return True
+    with contextlib.suppress(OSError):
+        socket.inet_aton(host)  # 127.1, 0x7f.1 and 2130706433 are addresses too
+        return True
+    return False
 
 
 async def _resolve(host: str, port: int) -> list[SocketAddress]:

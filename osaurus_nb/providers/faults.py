@@ -17,6 +17,7 @@ from osaurus_nb.errors import (
     BadAnswer,
     ContextTooLong,
     CredentialRejected,
+    LocalOnly,
     NotOffered,
     OsaurusError,
     ProviderError,
@@ -28,7 +29,7 @@ from osaurus_nb.errors import (
     Unavailable,
     Unreachable,
 )
-from osaurus_nb.providers.dial import AddressRefused, ConnectionRefused, NameNotFound, TlsFailed
+from osaurus_nb.providers.dial import AddressRefused, ConnectionRefused, NameNotFound, OutsideRefused, TlsFailed
 from osaurus_nb.resilience.retry_after import retry_after, should_retry
 from osaurus_nb.wire import _errors
 
@@ -95,8 +96,15 @@ _POLICY = frozenset({"content_policy_violation", "content_filter", "moderation_b
 _FORBIDDEN = "{who} refused the request: its rules forbid what was asked."
 
 
-def translate(exc: Exception, *, provider: str, model: str | None = None, begun: bool = False) -> ProviderError:
+def translate(exc: Exception, *, provider: str, model: str | None = None, begun: bool = False) -> OsaurusError:
     """What an exception of the HTTP client means. Raise the result `from exc`. `begun`: the head of an answer came."""
+    if isinstance(exc, OutsideRefused):
+        who = f"'{provider}/{model}'" if model is not None else f"'{provider}'"
+        return LocalOnly(
+            f"{who} was not asked, for this must stay on this machine and its networks: {exc}. Choose a model that is "
+            "there, or allow others.",
+            param="model",
+        )
     for kind, error, reason, sentence in _EXCEPTIONS:
         if isinstance(exc, kind):
             fault = error(sentence.format(who=provider, why=exc), provider=provider, model=model)

@@ -74,10 +74,18 @@ class HttpDoor:
     """One for each runtime: all requests share its connections and its TLS context.
 
     `guard` is asked about every address unless the call brings its own; `proxy` is the URL of an HTTP proxy.
+    With `local_only` this holds for every call: nothing outside this machine and its networks is dialled.
     """
 
-    def __init__(self, *, guard: Guard | None = None, proxy: str | None = None, per_origin: int = 256) -> None:
-        self._transport = LeanTransport(guard=guard, proxy=proxy, per_origin=per_origin)
+    def __init__(
+        self,
+        *,
+        guard: Guard | None = None,
+        proxy: str | None = None,
+        per_origin: int = 256,
+        local_only: bool = False,
+    ) -> None:
+        self._transport = LeanTransport(guard=guard, proxy=proxy, per_origin=per_origin, local_only=local_only)
 
     async def __aenter__(self) -> Self:
         return self

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 import httpx2
 
 from osaurus_nb.providers.connection_pool import ConnectionPool
-from osaurus_nb.providers.dial import AddressPolicy, Guard, TlsFailed, check_unresolved, dial
+from osaurus_nb.providers.dial import AddressPolicy, Within, Guard, TlsFailed, check_unresolved, dial
 from osaurus_nb.providers.http1 import Head
 from osaurus_nb.providers.http1_connection import Connection, Outgoing, Spans
 
@@ -41,6 +41,7 @@ class LeanTransport(httpx2.AsyncBaseTransport):
 
     `guard` decides which addresses may be dialled; `request.extensions[GUARD]` overrides it for one request.
     `proxy` is the URL of an HTTP proxy that tunnels (CONNECT) everything; names are resolved by it then.
+    With `local_only` nothing outside this machine and its networks is dialled, whatever the guard of a request allows.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class LeanTransport(httpx2.AsyncBaseTransport):
         *,
         guard: Guard | None = None,
         proxy: str | None = None,
+        local_only: bool = False,
         per_origin: int = 256,
         idle_seconds: float = 30.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._guard: Guard = guard or AddressPolicy()
+        self._local_only = local_only
         self._proxy = None if proxy is None else _proxy(proxy)
         self._pool: ConnectionPool[Origin, Connection] = ConnectionPool(limit=per_origin, idle_seconds=idle_seconds)
         self._open_connections: set[Connection] = set()
@@ -92,7 +95,8 @@ class LeanTransport(httpx2.AsyncBaseTransport):
 
     def _origin(self, url: httpx2.URL, guard: Guard | None) -> Origin:
         tls, host, port = _endpoint(url)
-        return Origin(tls, host, port, guard or self._guard)
+        given = guard or self._guard
+        return Origin(tls, host, port, Within(given) if self._local_only else given)
 
     async def _connection(self, origin: Origin, spans: Spans) -> Connection:
         try:

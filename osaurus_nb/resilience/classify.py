@@ -98,6 +98,7 @@ TABLE: Mapping[type[errors.OsaurusError] | tuple[type[errors.OsaurusError], int 
     errors.ModelAmbiguous: _terminal(),
     errors.AccessDenied: _terminal(),
     errors.Forbidden: _terminal(),
+    errors.LocalOnly: _failover(),  # nobody was asked; one that is here may answer
     errors.BudgetExceeded: _failover(),  # a cheaper one may fit
     errors.NoEligibleModel: _terminal(),
     errors.NobodyAnswered: _terminal(),
