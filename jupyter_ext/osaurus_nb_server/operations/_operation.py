@@ -11,7 +11,6 @@ from osaurus_nb import money
 from osaurus_nb.errors import RequestError
 from osaurus_nb.events import AttemptStarted, Event, Started, Warned
 from osaurus_nb.runtime import Backend
-from osaurus_nb.wire._json import parse
 from osaurus_nb_server.dialect import Address, Dialect
 
 _CAP = "max_cost"
@@ -49,6 +48,8 @@ def without_cap(body: bytes) -> tuple[bytes, int | None]:
     """The body without `max_cost`, our own key, and what that says in micro. Raises RequestError for no amount."""
     if _CAP.encode() not in body:
         return body, None
+    from osaurus_nb.wire._json import parse  # noqa: PLC0415 - it came with the dialect's codec, not with the server
+
     try:
         fields = parse(body)
     except RequestError:
