@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from osaurus_nb.errors import RequestError
 from osaurus_nb.events import Event, Failed, Finished, Fold, Warned
 from osaurus_nb.gateway.responses import Items, NotKept, PreviousNotFound, ResponseStore, StoreFailed
+from osaurus_nb.ledger.identifiers import identifier
 from osaurus_nb.request import ChatRequest, Sent
 
 if TYPE_CHECKING:  # the table of dialects has a row for this
@@ -28,6 +29,11 @@ _NO_STORE = "This server keeps no responses. Send the whole conversation as 'inp
 _ANY_ITEM = {"type": "message", "role": "user", "content": ""}
 
 
+def spender(owner: str) -> str:
+    """Under what an owner's spending is counted: the id of his key, or who he is where he has none."""
+    return identifier(owner.removeprefix("key:"))
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks, and where what is his is kept; there may be no such place."""
@@ -38,8 +44,8 @@ class Caller:
 
     @property
     def id(self) -> str:
-        """Under this his spending is counted: the id of his key, or who he is where he has none."""
-        return self.owner.removeprefix("key:")
+        """Under this his spending is counted."""
+        return spender(self.owner)
 
 
 @dataclass(frozen=True, slots=True)

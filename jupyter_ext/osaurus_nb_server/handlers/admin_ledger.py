@@ -10,6 +10,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from osaurus_nb.errors import RequestError
 from osaurus_nb.gateway.keys import Scope, is_access_key, is_well_formed
 from osaurus_nb_server.handlers.admin import AdminHandler
+from osaurus_nb_server.recall import spender
 
 if TYPE_CHECKING:  # it comes with the administration
     from osaurus_nb_server.administration.ledger import LedgerDesk
@@ -108,7 +109,7 @@ class UsageHandler(_LedgerHandler):
 
     @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
     async def get(self) -> None:
-        await self.answer(await self.ledger.usage(self.owner.removeprefix("key:"), self.said()))
+        await self.answer(await self.ledger.usage(spender(self.owner), self.said()))
 
 
 #: Paths below `/osaurus/admin`.
