@@ -48,6 +48,10 @@ class LocalAdapter:
     def provider(self) -> str:
         return LOCAL
 
+    def confined(self) -> LocalAdapter:
+        """Itself: a worker is reached through a socket file, and asks nobody. Nothing is pulled without being told."""
+        return self
+
     async def models(self) -> Sequence[ModelCard]:
         """Every model in the library that may be loaded. Every request looks here, so it is remembered for a moment."""
         stamp, now = self._stamp(), time.monotonic()

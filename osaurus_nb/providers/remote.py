@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ from osaurus_nb.events import Event, Warned, is_token
 from osaurus_nb.models import LOCAL_CLASSES, ModelCard, Price, TokenCount
 from osaurus_nb.ports import Attempt, SystemClock, Timeouts
 from osaurus_nb.providers.deciding import OwnEndpoint
+from osaurus_nb.providers.dial import AT_HOME, Guard
 from osaurus_nb.providers.discovery import discover, read_object
 from osaurus_nb.providers.exchange import Refusal, exchange, fetch
 from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor, status_error
@@ -70,8 +72,10 @@ class RemoteAdapter:
         self._secret_header = secret_header
         self._ready = ready
         self._own_price = own_price
+        self._guard: Guard = _TYPED
+        self._twin: RemoteAdapter | None = None
         #: What the provider's own list says; cards have prices of the table as well.
-        self._listed: Mapping[str, Price] = {}
+        self._listed: dict[str, Price] = {}
         self._pool = KeyPool(SystemClock(), os.urandom(32))
         self._endpoint = endpoint_class(settings.host)
         self._uncounted: set[str] = set()
@@ -94,6 +98,19 @@ class RemoteAdapter:
     @property
     def auto_connect(self) -> bool:
         return self.settings.auto_connect
+
+    def confined(self) -> RemoteAdapter | None:
+        """The same, held to this machine and its networks; None where its address is not known to be there.
+
+        Keys, and what was learnt of them and of models, are one for both. Connections never are.
+        """
+        if self._guard is AT_HOME:
+            return self
+        if self._twin is None and self._endpoint in LOCAL_CLASSES:
+            self._twin = copy.copy(self)
+            self._twin._guard = AT_HOME
+            self._twin._decisions = OwnEndpoint(self.settings.format, self._twin.ask)
+        return self._twin
 
     def mark(self) -> int:
         """Another number for another credential, which cannot be had from it."""
@@ -122,15 +139,22 @@ class RemoteAdapter:
         try:
             async with asyncio.timeout(span):
                 cards = await discover(self.settings, self._codec, self._page)
-                self._listed = {card.id: card.price for card in cards if card.price is not None}
+                self._note_prices(cards)
                 # The first time it reads tables, for which no kernel's message should wait.
                 return await asyncio.to_thread(self._described, cards)
         except TimeoutError:
             raise TooSlow(f"'{self.provider}' did not list its models in time.", provider=self.provider) from None
 
+    def _note_prices(self, cards: Sequence[ModelCard]) -> None:
+        """In place, for the twin has them too; and without a moment in which a price is missing."""
+        said = {card.id: card.price for card in cards if card.price is not None}
+        self._listed.update(said)
+        for id in self._listed.keys() - said.keys():
+            del self._listed[id]
+
     async def _page(self, path: str) -> bytes:
         def call(key: str | None) -> Call:
-            return Call(self.settings.url + path, "GET", self._headers(key), read=LIST_TIMEOUT, guard=_TYPED)
+            return Call(self.settings.url + path, "GET", self._headers(key), read=LIST_TIMEOUT, guard=self._guard)
 
         body, _ = await self._fetch(call, await self._trial("models"))
         return body
@@ -292,7 +316,7 @@ class RemoteAdapter:
             content=content(encoded.body),
             connect=timeouts.connect,
             read=self.settings.timeout,
-            guard=_TYPED,
+            guard=self._guard,
         )
 
     def _headers(self, key: str | None) -> dict[str, str]:

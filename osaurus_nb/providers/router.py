@@ -17,7 +17,7 @@ from osaurus_nb.config.settings import ROUTER_URL
 from osaurus_nb.errors import NoIdentity, OsaurusError
 from osaurus_nb.events import Event
 from osaurus_nb.identity.signer import Signer
-from osaurus_nb.models import ROUTER, ModelCard
+from osaurus_nb.models import LOCAL_CLASSES, ROUTER, ModelCard
 from osaurus_nb.ports import Attempt, Clock, SystemClock
 from osaurus_nb.providers.exchange import exchange
 from osaurus_nb.providers.http import HttpDoor
@@ -56,6 +56,7 @@ class RouterAdapter:
     def __init__(self, settings: RouterSettings, calls: SignedCalls) -> None:
         self._settings = settings
         self._calls = calls
+        self._twin: RouterAdapter | None = None
 
     @property
     def host(self) -> str:
@@ -69,6 +70,13 @@ class RouterAdapter:
     def address(self) -> str:
         """Who pays."""
         return self._calls.address
+
+    def confined(self) -> RouterAdapter | None:
+        """One of your own, held to this machine and its networks; None for the hosted one."""
+        if self._twin is None and endpoint_class(self.host) in LOCAL_CLASSES:
+            self._twin = RouterAdapter(self._settings, self._calls.confined())
+            self._twin._twin = self._twin
+        return self._twin
 
     async def models(self) -> Sequence[ModelCard]:
         """What it offers now, with prices. A model whose price is stale is hidden."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,7 @@ from osaurus_nb.identity import requests
 from osaurus_nb.identity.signer import Signer
 from osaurus_nb.models import ROUTER, ModelCard
 from osaurus_nb.ports import Clock
+from osaurus_nb.providers.dial import AT_HOME
 from osaurus_nb.providers.exchange import Refusal, fetch
 from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor
 from osaurus_nb.resilience.retry_after import retry_after, should_retry
@@ -37,6 +39,12 @@ class SignedCalls:
         self.host = httpx2.URL(self._url).host
         # Only the hosted one is known to be in the public network; another one was typed.
         self._guard = AddressPolicy(private=not self.host.endswith("osaurus.ai"))
+
+    def confined(self) -> SignedCalls:
+        """The same, held to this machine and its networks."""
+        twin = copy.copy(self)
+        twin._guard = AT_HOME
+        return twin
 
     def __repr__(self) -> str:
         return f"SignedCalls({self.host!r}, {self.address})"

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 import httpx2
 
 from osaurus_nb.providers.connection_pool import ConnectionPool
-from osaurus_nb.providers.dial import AddressPolicy, Within, Guard, TlsFailed, check_unresolved, dial
+from osaurus_nb.providers.dial import AddressPolicy, Guard, TlsFailed, Within, check_unresolved, dial
 from osaurus_nb.providers.http1 import Head
 from osaurus_nb.providers.http1_connection import Connection, Outgoing, Spans
 
