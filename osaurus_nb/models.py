@@ -87,6 +87,8 @@ class ModelCard:
     created: int = 0
     #: Each codec knows its own.
     quirks: frozenset[Quirk] = frozenset()
+    #: Who answers in truth, where its server says that it only passes questions on.
+    forwards_to: str | None = None
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from osaurus_nb import wire
 from osaurus_nb.catalog.capabilities import enriched
 from osaurus_nb.catalog.families import quirks
+from osaurus_nb.catalog.forwarders import forwards
 from osaurus_nb.catalog.prices import GRATIS, listed, price, tariff
 from osaurus_nb.config.endpoints import endpoint_class
 from osaurus_nb.config.providers import Provider
@@ -169,7 +170,7 @@ class RemoteAdapter:
         if (said := self._listed.get(card.id)) is not None:
             return listed(said)
         known = tariff(card.id, self.settings.url)
-        return GRATIS if known is None and self._endpoint in LOCAL_CLASSES else known
+        return GRATIS if known is None and self._dress(card).endpoint in LOCAL_CLASSES else known
 
     def _described(self, cards: Sequence[ModelCard]) -> list[ModelCard]:
         """With what is known of them here; of models at home that is what the user or their server says."""
@@ -376,7 +377,8 @@ class RemoteAdapter:
 
     def _dress(self, card: ModelCard) -> ModelCard:
         """What we know of a model beyond what the provider says."""
-        return replace(card, endpoint=self._endpoint, quirks=quirks(card.id, self.settings.host))
+        where = "cloud" if forwards(card) else self._endpoint
+        return replace(card, endpoint=where, quirks=quirks(card.id, self.settings.host))
 
 
 class _Gate:

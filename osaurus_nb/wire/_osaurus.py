@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from osaurus_nb import events as ev
 from osaurus_nb.errors import OsaurusError
-from osaurus_nb.models import Capabilities, ModelCard
+from osaurus_nb.models import LOCAL_CLASSES, Capabilities, ModelCard
 from osaurus_nb.spending import Cost, PriceSource
 from osaurus_nb.wire._liberal import as_mapping, as_rows
 
@@ -84,6 +84,15 @@ def capabilities(row: Mapping[str, Any]) -> Capabilities:
     said = as_mapping(as_mapping(row.get("osaurus")).get("capabilities"))
     known = {field.name for field in fields(Capabilities)}
     return Capabilities(**{name: value for name, value in said.items() if name in known and isinstance(value, bool)})
+
+
+def forwards_to(row: Mapping[str, Any]) -> str | None:
+    """Whom a server of ours asks for this model, where that is nobody on its machine or in its networks."""
+    endpoint = as_mapping(row.get("osaurus")).get("endpoint")
+    if not isinstance(endpoint, str) or endpoint in LOCAL_CLASSES:
+        return None
+    owner = row.get("owned_by")
+    return f"'{owner}'" if isinstance(owner, str) and owner.isprintable() and len(owner) < 100 else "another provider"
 
 
 def _cost(said: Mapping[str, Any]) -> Cost:

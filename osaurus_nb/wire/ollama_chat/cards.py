@@ -104,7 +104,16 @@ def _card(row: Mapping[str, Any], name: str, provider: str) -> ModelCard:
         capabilities=_capabilities(row.get("capabilities")),
         size_bytes=size if isinstance(size, int) and size > 0 else None,
         created=_seconds(row.get("modified_at")),
+        forwards_to=_remote(row),
     )
+
+
+def _remote(row: Mapping[str, Any]) -> str | None:
+    """Whose model it is in truth: some have only their name on this server."""
+    host, model = row.get("remote_host"), row.get("remote_model")
+    if not host and not model:
+        return None
+    return f"the server at {host}"[:200] if isinstance(host, str) and host.isprintable() else "another server"
 
 
 def _capabilities(words: Any) -> Capabilities:

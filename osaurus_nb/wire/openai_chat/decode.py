@@ -232,4 +232,5 @@ def _card(row: Mapping[str, Any], provider: str) -> ModelCard:
         capabilities=_osaurus.capabilities(row),
         price=_pricing.price(row),
         created=created if isinstance(created, int) else 0,
+        forwards_to=_osaurus.forwards_to(row),
     )
