@@ -1,22 +1,21 @@
-"""The hall: builds adapters from settings, resolves names, and streams one step at a time. Owns what it opens."""
+"""The hall: whatever is asked goes through here, one step at a time. Owns what it opens."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from osaurus_nb.catalog import names
 from osaurus_nb.decisions import DecisionRequest, Decisions
+from osaurus_nb.directory import Directory, Sources
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
-from osaurus_nb.errors import ConfigError, ModelNotFound, OsaurusError, Unsupported
+from osaurus_nb.errors import Unsupported
 from osaurus_nb.events import Event, Failed, Finished
-from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, Tested, TokenCount, rank
+from osaurus_nb.models import ModelCard, SourceStatus, Tested, TokenCount
 from osaurus_nb.ports import (
     PLAIN,
     Adapter,
@@ -34,21 +33,15 @@ from osaurus_nb.ports import (
     Terms,
     Timeouts,
 )
-from osaurus_nb.providers.connection import LOOK_APART
-from osaurus_nb.providers.connections import Connections
-from osaurus_nb.providers.trial import trial
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.routing import deciding, engine
 from osaurus_nb.routing.advice import advised
 from osaurus_nb.routing.health import Health
 from osaurus_nb.routing.metering import Unkept, metered
-from osaurus_nb.routing.plan import Candidate, Plan, chain
+from osaurus_nb.routing.plan import Plan, chain
 from osaurus_nb.routing.tokens import estimate, estimate_texts
 
 log = logging.getLogger("osaurus_nb")
-
-#: How long a provider's list of models is believed, in seconds, by those who do not look for changes.
-LIST_TTL = 300.0
 
 
 class Backend(Protocol):
@@ -79,21 +72,6 @@ class Backend(Protocol):
     async def aclose(self) -> None: ...
 
 
-class Sources(Protocol):
-    """Where adapters come from. `current` is cheap and may change between calls."""
-
-    def current(self) -> Mapping[str, Adapter]:
-        """All that may be asked, by slug; the same object as long as nothing changed."""
-
-    def disabled(self) -> Collection[str]:
-        """The slugs of those that are set up, but must not be asked."""
-
-    def find(self, name: str, /) -> Adapter:
-        """One that is set up, disabled or not. Raises ConfigError."""
-
-    async def aclose(self) -> None: ...
-
-
 class Runtime:
     """Everything that one process needs to answer. Belongs to one event loop."""
 
@@ -107,15 +85,12 @@ class Runtime:
         timeouts: Timeouts | None = None,
         health: Health | None = None,
     ) -> None:
-        self._sources = _Fixed(sources) if isinstance(sources, Iterable) else sources
         self._ledger = ledger or Unkept()
         self._observers = observers
         self._clock = clock or SystemClock()
         self._timeouts = timeouts or Timeouts()
         self._health = health or Health(self._clock)
-        self._connections = Connections(clock=self._clock)
-        self._followed: Mapping[str, Adapter] | None = None
-        self._here: Sequence[ModelCard] = ()
+        self._directory = Directory(sources, self._clock)
         self._broken: set[int] = set()
 
     @property
@@ -125,43 +100,37 @@ class Runtime:
 
     def launch(self) -> None:
         """Connect the providers now that may connect by themselves, not only when somebody looks for models."""
-        self._adapters()
-        self._connections.launch()
+        self._directory.launch()
 
     async def connect(self, slug: str) -> SourceStatus:
         """Connect a provider, or join who is at it: how it then stands. Raises ConfigError for an unknown one."""
-        self.launch()
-        return await self._connections.connect(slug)
+        self._health.forget(slug)
+        return await self._directory.connect(slug)
 
     def disconnect(self, slug: str) -> SourceStatus:
         """Part from a provider until it is connected again. Raises ConfigError for an unknown one."""
-        self.launch()
-        return self._connections.disconnect(slug)
+        return self._directory.disconnect(slug)
 
     async def test(self, name: str) -> Tested:
         """Ask one source once, disabled or not, and leave its connection as it is. Raises ConfigError."""
-        return await trial(self._sources.find(name), self._clock)
+        self._health.forget(name)
+        return await self._directory.test(name)
 
     def wake(self) -> None:
         """The network or the machine is back: providers that failed in passing are asked at once."""
-        self._connections.wake()
+        self._directory.wake()
 
     async def models(self, *, refresh: bool = False) -> Sequence[ModelCard]:
         """Every model that can be named now, local ones first. A provider that fails is left out."""
-        await self._look(LOOK_APART if refresh else LIST_TTL)
-        listed = self._connections.listed()
-        return [*self._here, *(card for slug in sorted(listed, key=rank) for card in listed[slug])]
+        return await self._directory.models(refresh=refresh)
 
     async def status(self) -> Sequence[SourceStatus]:
         """How each source does, asked again unless it just was."""
-        return [*await self._look(LOOK_APART), *self._connections.statuses()]
+        return await self._directory.status()
 
-    async def watch(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
+    def watch(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
         """How all stand, now and after each change; one that is set up meanwhile is one."""
-        self.launch()
-        async with aclosing(self._connections.watch(self._adapters)) as changes:
-            async for statuses in changes:
-                yield [*await self._look_here(), *statuses]
+        return self._directory.watch()
 
     async def stream(self, request: ChatRequest, terms: Terms = PLAIN) -> AsyncGenerator[Event, None]:
         """One step. Raises RequestError for a name or a field that is wrong; later faults come as `Failed`.
@@ -187,7 +156,8 @@ class Runtime:
 
         With `sent`, `request` is only the head of what the caller wrote.
         """
-        card, adapter = await self._named(request.model)
+        candidate = await self._directory.candidate(request.model)
+        card, adapter = candidate.card, candidate.adapter
         within = self._timeouts
         if request.route.deadline is not None:
             within = replace(within, total=request.route.deadline)
@@ -202,7 +172,7 @@ class Runtime:
 
     async def embed(self, request: EmbeddingRequest, terms: Terms = PLAIN) -> Embeddings:
         """One vector for each text, by the named model and no other: vectors of two models do not compare."""
-        candidate = await self._candidate(request.model)
+        candidate = await self._directory.candidate(request.model)
         card, adapter = candidate.card, candidate.adapter
         if not isinstance(adapter, Embedder):
             raise Unsupported(f"'{card.provider}' has no embeddings.", param="model")
@@ -214,7 +184,7 @@ class Runtime:
 
     async def decide(self, request: DecisionRequest, terms: Terms = PLAIN) -> Decisions:
         """Each question with the probability of each of its options, by the named model and no other."""
-        candidate = await self._candidate(request.model)
+        candidate = await self._directory.candidate(request.model)
         answer, step, size = None, self._step(request, terms), partial(estimate_texts, deciding.texts(request))
         if isinstance(candidate.adapter, Decider):
             async with metered(self._ledger, candidate, step, size) as account:
@@ -228,86 +198,23 @@ class Runtime:
         return answer if answer.usage is not None else replace(answer, usage=size())
 
     async def aclose(self) -> None:
-        await self._connections.aclose()
-        await self._sources.aclose()
+        await self._directory.aclose()
         await self._ledger.aclose()
-
-    async def _named(self, name: str) -> tuple[ModelCard, Adapter]:
-        candidate = await self._candidate(name)
-        return candidate.card, candidate.adapter
 
     def _step(self, request: ChatRequest | DecisionRequest | EmbeddingRequest, terms: Terms) -> Step:
         id = uuid.uuid4().hex
         return Step(id, terms.request_id or id, request.model, self._clock.monotonic(), terms=terms)
 
     async def _plan(self, request: ChatRequest) -> Plan:
-        chosen = [await self._candidate(name) for name in (request.model, *request.route.fallbacks)]
+        chosen = [await self._directory.candidate(name) for name in (request.model, *request.route.fallbacks)]
         return chain(request.model, chosen)
-
-    async def _candidate(self, name: str) -> Candidate:
-        """The named model: on this machine, else by its prefix, else by what the providers list."""
-        adapters = self._adapters()
-        here = adapters.get(LOCAL)
-        card = names.local(name, await here.models()) if here is not None else None
-        card = card or names.prefixed(name, self._connections.known) or await self._search(name)
-        return Candidate(card, adapters[card.provider])
-
-    async def _search(self, name: str) -> ModelCard:
-        if not self._connections.settled:  # an id that only one lists so far may be another's too
-            await self._look(LIST_TTL)
-        try:
-            return names.resolve(name, self._names())
-        except ModelNotFound:  # it may be newer than the lists at hand
-            await self._look(LOOK_APART)
-        try:
-            return names.resolve(name, self._names())
-        except ModelNotFound as error:
-            raise self._explained(error) from None
-
-    def _names(self) -> dict[str, Sequence[ModelCard]]:
-        return {LOCAL: self._here, **self._connections.known}
-
-    def _explained(self, error: ModelNotFound) -> ModelNotFound:
-        """Whose list is missing: the model may be there."""
-        silent = [f"{row.provider} ({row.diagnosis.title})" for row in self._connections.statuses() if row.diagnosis]
-        return ModelNotFound(f"{error} No list came from {', '.join(silent)}.", near=error.near) if silent else error
-
-    def _adapters(self) -> Mapping[str, Adapter]:
-        """All adapters; the connections hear of those that came, went or changed."""
-        adapters = self._sources.current()
-        if adapters is not self._followed:
-            self._followed = adapters
-            remote = {slug: adapter for slug, adapter in adapters.items() if slug != LOCAL}
-            self._connections.follow(remote, self._sources.disabled())
-        return adapters
-
-    async def _look(self, apart: float) -> list[SourceStatus]:
-        """Have lists that are older than `apart` seconds fetched; how this machine's engine does."""
-        self.launch()
-        here, _ = await asyncio.gather(self._look_here(), self._connections.look(apart))
-        return here
-
-    async def _look_here(self) -> list[SourceStatus]:
-        here = self._adapters().get(LOCAL)
-        if here is None:
-            return []
-        try:
-            self._here = await here.models()
-        except OsaurusError as error:
-            self._here = ()
-            return [SourceStatus(LOCAL, 0, str(error), state="error")]
-        return [SourceStatus(LOCAL, len(self._here))]
 
     def _last(self, event: Failed | Finished, plan: Plan) -> Event:
         if isinstance(event, Failed):
-            return Failed(advised(event.error, self._known()))
+            return Failed(advised(event.error, self._directory.known()))
         if len(plan.candidates) == 1:  # of several it is not known here who answered
-            self._connections.answered(plan.candidates[0].card.provider)
+            self._directory.answered(plan.candidates[0].card.provider)
         return event
-
-    def _known(self) -> Iterable[ModelCard]:
-        """All models that were listed so far."""
-        return (card for cards in self._names().values() for card in cards)
 
     def _tell(self, step: Step, event: Event) -> None:
         for observer in self._observers:
@@ -317,25 +224,3 @@ class Runtime:
                 if id(observer) not in self._broken:
                     self._broken.add(id(observer))
                     log.warning("%s failed with %s and is ignored", type(observer).__name__, type(exc).__name__)
-
-
-class _Fixed:
-    """Adapters that never change, by their provider's slug."""
-
-    def __init__(self, adapters: Iterable[Adapter]) -> None:
-        self._adapters = {adapter.provider: adapter for adapter in adapters}
-
-    def current(self) -> Mapping[str, Adapter]:
-        return self._adapters
-
-    def disabled(self) -> Collection[str]:
-        return ()
-
-    def find(self, name: str, /) -> Adapter:
-        if name not in self._adapters:
-            raise ConfigError(f"There is no source '{name}'.")
-        return self._adapters[name]
-
-    async def aclose(self) -> None:
-        for adapter in self._adapters.values():
-            await adapter.aclose()
