@@ -98,7 +98,7 @@ def speed(rounds: int) -> None:
     worst = 0.0
     held_out = halves()[1]
     for language in counted(prompt.language for prompt in held_out):
-        prose = " ".join(prompt.text for prompt in held_out if prompt.language == language)
+        prose = " ".join(p.text for p in held_out if p.language == language and "\n" not in p.text)
         text = (prose * (1 + LENGTH // len(prose)))[:LENGTH]
         cost = statistics.median(_cost(lambda text=text: classify(text)) for _ in range(rounds))
         worst = max(worst, cost)

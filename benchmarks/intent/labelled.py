@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROMPTS = Path(__file__).parent / "prompts.jsonl"
+#: The share of strings of four letters from which on two prompts are nearly the same.
+ALIKE = 0.6
 
 
 @dataclass(frozen=True, slots=True)

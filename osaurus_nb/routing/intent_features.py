@@ -117,7 +117,7 @@ _FIELD: Mapping[str, str] = {
         "art": ("n.creative", "v.imagine"),
         "rework": ("n.smell", "v.refactor"),
         "manual": ("n.docs", "v.document"),
-        "day": ("n.life", "n.hello", "n.mail", "n.fact", "v.text", "v.advise"),
+        "day": ("n.life", "n.hello", "n.mail", "n.fact", "n.know", "v.text", "v.advise"),
         "nothing": ("r.continue",),
     }.items()
     for concept in concepts
@@ -288,11 +288,15 @@ def _concepts(tokens: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 
 def _dense_concepts(text: str) -> Iterator[tuple[int, str]]:
-    """The same for a script without spaces, where a word may begin at every letter."""
+    """The same for a script without spaces: at every letter the longest word that is known, and none inside of it."""
     table = words().dense
+    end = 0
     for place, letter in enumerate(text):
-        for entry, concepts in table.get(letter, ()):
+        if letter not in table or place < end:
+            continue
+        for entry, concepts in table[letter]:
             if text.startswith(entry, place):
+                end = place + len(entry)
                 for concept in concepts:
                     yield place // 2, concept
                 break
