@@ -40,7 +40,10 @@ class Budget:
 
     @property
     def spent(self) -> Decimal:
-        """In US dollars, by the calls inside that have ended. What is still running is not in it."""
+        """In US dollars, by the chats inside that have ended, in this process.
+
+        What still runs, vectors and decisions count under the cap all the same, where it is kept.
+        """
         return _dollars(self._spent)
 
     @property
