@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Self
 
 from osaurus_nb.testing.loopback_answers import PRESETS, Behaviour, answer, fixed
 
-__all__ = ["PRESETS", "Behaviour", "LoopbackUpstream", "Recorded", "serve"]
+__all__ = ["PRESETS", "Behaviour", "Drop", "LoopbackUpstream", "Recorded", "serve"]
+
+
+class Drop(Enum):
+    """How a connection is dropped: closed, or reset."""
+
+    CLOSE = "close"
+    RESET = "reset"
 
 
 @dataclass(slots=True)
@@ -97,6 +107,10 @@ class LoopbackUpstream:
     def behaviour(self, model: str) -> Behaviour:
         return self.script.get(model) or Behaviour.of(model)
 
+    def pieces(self, request: Recorded) -> AsyncIterator[bytes | Drop]:
+        """What goes out, in the order and at the pace that was asked for."""
+        return _pieces(request, self)
+
 
 class _Connection(asyncio.Protocol):
     """One accepted connection: reads requests one after the other and answers each in a task."""
@@ -137,6 +151,12 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
+    def drop(self, how: Drop) -> None:
+        if how is Drop.RESET:
+            link: socket.socket = self._transport.get_extra_info("socket")
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
     def _take_request(self) -> None:
         if self._current is not None:
             return
@@ -149,11 +169,11 @@ class _Connection(asyncio.Protocol):
         self._task = asyncio.get_running_loop().create_task(self._answer(request))
 
     async def _answer(self, request: Recorded) -> None:
-        async for piece in _pieces(request, self._upstream):
-            if piece is None:
+        async for piece in self._upstream.pieces(request):
+            if isinstance(piece, Drop):
                 self._current = None
                 request.finished.set()
-                self._transport.abort()
+                self.drop(piece)
                 return
             await self._send(piece, request)
         self._current = None
@@ -169,8 +189,7 @@ class _Connection(asyncio.Protocol):
             await self._writable.wait()
 
 
-async def _pieces(request: Recorded, upstream: LoopbackUpstream) -> AsyncIterator[bytes | None]:
-    """What goes out, in the order and at the pace that was asked for. None drops the connection."""
+async def _pieces(request: Recorded, upstream: LoopbackUpstream) -> AsyncIterator[bytes | Drop]:
     ask = request.json if request.body else {}
     by_key = upstream.keys.get(request.key)
     behaviour = by_key or upstream.behaviour(str(ask.get("model", "")))
@@ -184,14 +203,14 @@ async def _pieces(request: Recorded, upstream: LoopbackUpstream) -> AsyncIterato
         if behaviour.stall is not None and number > behaviour.stall:
             await asyncio.Event().wait()
         if behaviour.cut is not None and number > behaviour.cut:
-            yield None
+            yield Drop.CLOSE
         size = behaviour.split or len(part) or 1
         for start in range(0, len(part) or 1, size):
             yield part[start : start + size]
             if behaviour.split:
                 await asyncio.sleep(0)
     if behaviour.raw is not None:
-        yield None
+        yield Drop.CLOSE
 
 
 def _parse(inbox: bytearray) -> tuple[Recorded | None, int]:
