@@ -1,0 +1,133 @@
+"""What follows from the models at hand alone, made once for each list of them and kept. Pure; keeps no question.
+
+A question of the same kind (needs, size, intent) finds the models weighed already: what remains is what holds for now.
+"""
+
+from __future__ import annotations
+
+import operator
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from osaurus_nb.models import LOCAL, ModelCard
+from osaurus_nb.routes import Ranked, Rejected
+from osaurus_nb.routing.filters import Ask, Filter, refusal, standing
+from osaurus_nb.routing.requirements import Size
+from osaurus_nb.routing.score import EJECTED, Weights, values, weights
+from osaurus_nb.routing.traits import Traits, traits
+
+#: Kinds of questions that are kept for one list of models, and lists of models.
+_KINDS, _LISTS = 64, 4
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A model that may answer such a question, what speaks for it, and its place."""
+
+    model: Traits
+    values: Sequence[float]
+    ranked: Ranked
+
+    def again(self, counts: Weights, found: Sequence[float]) -> Entry:
+        """The same model, with terms of this moment."""
+        return Entry(self.model, found, counts.rank(self.model, found))
+
+    @property
+    def ejected(self) -> bool:
+        return self.values[EJECTED] > 0
+
+    @property
+    def order(self) -> tuple[float, str]:
+        """The best first; equals by name."""
+        return -self.ranked.score, self.ranked.model
+
+
+@dataclass(slots=True, eq=False)
+class Field:
+    """All models, for one kind of question: those that may answer, best first, and those that may not."""
+
+    counts: Weights
+    entries: Sequence[Entry]
+    rejected: Sequence[Rejected]
+    by_name: dict[str, Entry] = field(init=False)
+    #: Those of this machine's own engine.
+    at_home: Sequence[Entry] = field(init=False)
+    #: The highest prices, so that money is looked at only where it may matter.
+    dearest: tuple[float, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.by_name = {entry.model.name: entry for entry in self.entries}
+        self.at_home = [entry for entry in self.entries if entry.model.provider == LOCAL]
+        self.dearest = (
+            max((entry.model.price_in or 0.0 for entry in self.entries), default=0.0),
+            max((entry.model.price_out or 0.0 for entry in self.entries), default=0.0),
+        )
+
+
+class Shelf:
+    """One list of models."""
+
+    def __init__(self, cards: Sequence[ModelCard]) -> None:
+        self.cards = tuple(cards)
+        unique = {card.name: card for card in self.cards}
+        self.models = [traits(card) for card in unique.values()]
+        self._windows = sorted({model.window for model in self.models if model.window is not None})
+        self._fields: dict[Ask, Field] = {}
+
+    def holds(self, cards: Sequence[ModelCard]) -> bool:
+        """Are these the very same cards?"""
+        return cards is self.cards or (len(cards) == len(self.cards) and all(map(operator.is_, cards, self.cards)))
+
+    def about(self, exact: Size) -> Size:
+        """A size that stands for all that are nearly alike: it fits into the same windows as the exact one."""
+        rough = exact.rounded()
+        place = bisect_left(self._windows, exact.total)
+        if place < len(self._windows) and rough.total > self._windows[place]:
+            return Size(self._windows[place] - exact.answer, exact.answer)
+        return rough
+
+    def field(self, asked: Ask) -> Field:
+        """The models for one kind of question."""
+        found = self._fields.get(asked)
+        if found is None:
+            found = self._weighed(asked)
+            while len(self._fields) >= _KINDS:
+                self._fields.pop(next(iter(self._fields)), None)
+            self._fields[asked] = found
+        return found
+
+    def _weighed(self, asked: Ask) -> Field:
+        rules, counts = standing(asked), weights(asked.needs.mode, asked.complexity)
+        entries: list[Entry] = []
+        rejected: list[Rejected] = []
+        for model in self.models:
+            rule = _refusing(rules, model, asked)
+            if rule is None:
+                found = values(model, asked)
+                entries.append(Entry(model, found, counts.rank(model, found)))
+            else:
+                rejected.append(refusal(model, rule, asked))
+        return Field(counts, sorted(entries, key=lambda entry: entry.order), rejected)
+
+
+class Shelves:
+    """The lists that were asked about last."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Shelf, ...] = ()
+
+    def find(self, cards: Sequence[ModelCard]) -> Shelf:
+        for shelf in self._kept:
+            if shelf.holds(cards):
+                return shelf
+        made = Shelf(cards)
+        self._kept = (made, *self._kept[: _LISTS - 1])
+        return made
+
+
+def _refusing(rules: Sequence[Filter], model: Traits, asked: Ask) -> Filter | None:
+    for rule in rules:
+        if rule.refuses(model, asked):
+            return rule
+    return None
