@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from importlib import import_module
 
 import pytest
 
+import osaurus_nb as osaurus
 from osaurus_nb.accounts import query
 from osaurus_nb.client import AsyncClient, Client
 from osaurus_nb.errors import RequestError
@@ -182,3 +184,20 @@ async def test_the_async_client_has_the_same(kept):
 
     assert len(await AsyncClient(backend=backend).ledger.entries()) == 4
     assert len(Client(backend=backend).ledger.entries()) == 4
+
+
+def test_the_front_door_asks_with_the_users_own_settings(tmp_path, monkeypatch):
+    """`osaurus.ledger` is ready where nothing was ever spent, and beside the rooms that have the same names."""
+    for name in ("OSAURUS_URL", "OSAURUS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OSAURUS_HOME", str(tmp_path))
+    monkeypatch.setenv("OSAURUS_ROUTER", "off")
+    for room in ("budgets", "export", "verify"):
+        import_module(f"osaurus_nb.ledger.{room}")
+
+    assert len(osaurus.ledger.entries()) == len(osaurus.ledger.sum("day", last="7d")) == 0
+    assert len(osaurus.ledger.orphans()) == len(osaurus.ledger.budgets()) == 0
+    assert osaurus.ledger.void("none") == 0
+    assert callable(osaurus.ledger.export)
+    assert callable(osaurus.ledger.verify)
+    assert {"entries", "sum", "verify"} <= set(dir(osaurus.ledger))
