@@ -49,6 +49,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from osaurus_nb.models import Charge
+    from osaurus_nb.routes import Rejected
     from osaurus_nb.spending import Overrun
 
 
@@ -149,21 +150,12 @@ class LocalOnly(Forbidden):
     failover = True  # nobody was asked; a candidate that is here may answer
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why one model was not a candidate."""
-
-    model: str
-    code: str
-    reason: str
-
-
 class NoEligibleModel(OsaurusError):
     """Nobody qualified. `rejections` says why, model by model."""
 
     status, code = 503, "no_candidate"
 
-    def __init__(self, message: str, *, rejections: Sequence[Rejection] = ()) -> None:
+    def __init__(self, message: str, *, rejections: Sequence[Rejected] = ()) -> None:
         super().__init__(message, param="model")
         self.rejections = tuple(rejections)
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 from math import inf
 
 from osaurus_nb.errors import Cancelled, OsaurusError, ProviderError, TooSlow, Unreachable
-from osaurus_nb.events import CostReported, Event, Finished, Warned, is_token, is_visible
+from osaurus_nb.events import CostReported, Event, Finished, UsageReported, Warned, is_token, is_visible
 from osaurus_nb.models import ROUTER
 from osaurus_nb.ports import Account, Attempt, Bid, Meter, Step, Timeouts
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.resilience.classify import Verdict, classify
 from osaurus_nb.resilience.deadline import Deadline
-from osaurus_nb.routing.health import Health
+from osaurus_nb.routes import Label
+from osaurus_nb.routing.health import Health, Pace
 from osaurus_nb.routing.plan import Candidate
 from osaurus_nb.routing.tokens import estimate
 from osaurus_nb.routing.watchdog import Expired, Watchdog
@@ -22,13 +23,25 @@ from osaurus_nb.spending import Cost
 
 #: Who had so many seconds for a first word was slow, however short of time the caller was.
 FAIR = 30.0
+#: In a shorter span no speed can be measured.
+_SHORT = 0.1
 
 
 class Attempts:
     """Of one step. `ask` is a candidate's stream; `judge` and `again` say what to do after it failed."""
 
-    def __init__(self, request: ChatRequest, step: Step, timeouts: Timeouts, meter: Meter, health: Health) -> None:
+    def __init__(
+        self,
+        request: ChatRequest,
+        step: Step,
+        timeouts: Timeouts,
+        meter: Meter,
+        health: Health,
+        *,
+        label: Label = "unknown",
+    ) -> None:
         self._request = request
+        self._label = label
         self._step = step
         self._timeouts = timeouts
         self._meter = meter
@@ -61,7 +74,7 @@ class Attempts:
 
     async def ask(self, candidate: Candidate, *, repeat: int, behind: int) -> AsyncGenerator[Event, None]:
         """A candidate's events; before the first that ends, what the step cost. `behind` more may be asked after it."""
-        call = _Call(candidate, self._health, first=repeat == 0)
+        call = _Call(candidate, self._health, self._label, first=repeat == 0)
         fault: OsaurusError | None = Cancelled("The caller stopped it.")
         patient = self._patience(candidate)
         try:
@@ -141,11 +154,14 @@ class _Call:
     dog: Watchdog
     account: Account
 
-    def __init__(self, candidate: Candidate, health: Health, *, first: bool) -> None:
+    def __init__(self, candidate: Candidate, health: Health, label: Label, *, first: bool) -> None:
         self._card = candidate.card
         self._health = health
         self._permit = health.enter(candidate.card)
+        self._label = label
         self._visible = self._ended = False
+        self._began, self._first = health.clock.monotonic(), 0.0
+        self._made = 0
         if first:
             health.began(candidate.card)
 
@@ -159,9 +175,12 @@ class _Call:
     def saw(self, event: Event) -> None:
         if is_token(event):
             self.dog.saw_token()
+            self._first = self._first or self._health.clock.monotonic()
             if not self._visible and is_visible(event):
                 self._visible = True
                 self._permit.answering()
+        elif isinstance(event, UsageReported):
+            self._made = event.usage.total_output
         self.account.saw(event)
 
     def ends(self) -> bool:
@@ -176,13 +195,20 @@ class _Call:
             self.account.close(fault)
         if fault is None or self._ended:
             self._permit.succeeded()
-            self._health.worked(self._card)
+            self._health.ended(self._card, self._label, self._pace())
         elif isinstance(fault, Cancelled):
             self._permit.cancelled()
         else:
             verdict = classify(fault, committed=self._visible)
             self._permit.failed(verdict)
-            self._health.failed(self._card, verdict)
+            self._health.failed(self._card, self._label, verdict)
+
+    def _pace(self) -> Pace:
+        if not self._first:
+            return Pace(self._visible)
+        span = self._health.clock.monotonic() - self._first
+        speed = (self._made - 1) / span if self._made > 1 and span > _SHORT else None
+        return Pace(self._visible, self._first - self._began, speed)
 
 
 def _too_slow(candidate: Candidate, why: Expired, given: Timeouts, patient: Timeouts) -> TooSlow:

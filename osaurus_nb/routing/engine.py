@@ -34,7 +34,7 @@ async def run(
     if not plan.candidates:
         yield Failed(NoEligibleModel(f"No model can answer for '{plan.asked}'."))
         return
-    attempts = Attempts(request, step, timeouts, meter, health or Health())
+    attempts = Attempts(request, step, timeouts, meter, health or Health(), label=plan.label)
     at = repeat = 0
     failed: dict[str, OsaurusError] = {}
     while True:
@@ -92,5 +92,8 @@ def _refuse_warning(event: Event, request: ChatRequest) -> None:
 
 
 def _opening(plan: Plan, candidate: Candidate, at: int) -> Sequence[Event]:
-    """What is said before the first word of a candidate that is not the one asked for."""
-    return (Substituted(plan.asked, candidate.card.name, "the model asked for failed"),) if at else ()
+    """What is said before the first word of a candidate that is not the one asked for, or chosen."""
+    if not at:
+        return ()
+    before = "the model asked for" if plan.why is None else f"'{plan.candidates[at - 1].card.name}'"
+    return (Substituted(plan.asked, candidate.card.name, f"{before} failed"),)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from osaurus_nb.errors import OsaurusError, Resting
 from osaurus_nb.models import ModelCard
@@ -18,6 +19,17 @@ from osaurus_nb.resilience.deadline import Deadline
 from osaurus_nb.resilience.outliers import Outliers
 from osaurus_nb.resilience.repeats import Repeats
 from osaurus_nb.resilience.retry_budget import RetryBudget
+from osaurus_nb.routes import Label
+from osaurus_nb.routing.learning import Learning
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How an answer came: whether a word was shown, seconds to the first token, tokens a second after it."""
+
+    spoke: bool
+    first_token: float | None = None
+    speed: float | None = None
 
 
 class Health:
@@ -27,6 +39,7 @@ class Health:
         self.clock = clock or SystemClock()
         self._breakers = Breakers(self.clock)
         self._outliers = Outliers(self.clock)
+        self.learning = Learning(self.clock)
         self._backoff = Backoff(chance)
         self._budgets: dict[str, RetryBudget] = {}
 
@@ -45,12 +58,16 @@ class Health:
         """A question is asked there for the first time."""
         self._budget(card).asked()
 
-    def worked(self, card: ModelCard) -> None:
+    def ended(self, card: ModelCard, label: Label, pace: Pace) -> None:
+        """It came to its end, if only to an empty one."""
         self._budget(card).worked()
         self._outliers.note(card.provider)
+        self.learning.note(card, label, pace.spoke, pace.first_token, pace.speed)
 
-    def failed(self, card: ModelCard, verdict: Verdict) -> None:
+    def failed(self, card: ModelCard, label: Label, verdict: Verdict) -> None:
         self._outliers.note(card.provider, verdict)
+        if verdict.blame != "none":
+            self.learning.note(card, label, ok=False)
 
     def again(
         self, card: ModelCard, verdict: Verdict, repeat: int, error: OsaurusError, *, deadline: Deadline, last: bool

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from osaurus_nb.models import ModelCard
 from osaurus_nb.ports import Adapter
+from osaurus_nb.routes import Explanation, Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who is asked, first to last. `asked` is the name that the caller wrote."""
+    """Who is asked, first to last. `asked` is the name that the caller wrote; `why` is there where it was a profile's."""
 
     asked: str
     candidates: tuple[Candidate, ...]
+    why: Explanation | None = None
+
+    @property
+    def label(self) -> Label:
+        """What kind of work it is, where that was looked at."""
+        return self.why.intent if self.why is not None else "unknown"
 
 
 def chain(asked: str, candidates: Iterable[Candidate]) -> Plan:

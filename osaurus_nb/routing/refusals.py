@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from osaurus_nb.errors import NoEligibleModel, Rejection
+from osaurus_nb.errors import NoEligibleModel
 from osaurus_nb.routes import Explanation, Rejected
 from osaurus_nb.routing.filters import Ask, refusal, standing
 from osaurus_nb.routing.traits import Traits
@@ -62,12 +62,5 @@ def summary(rejected: Sequence[Rejected]) -> str:
 
 def nobody(explanation: Explanation) -> NoEligibleModel:
     """The error for a plan without anybody: it names each model, why it was refused and what would admit it."""
-    return NoEligibleModel(
-        " ".join((f"No model can answer for '{explanation.asked}'.", *explanation.warnings)),
-        rejections=[
-            Rejection(
-                each.model, each.code, f"{each.reason} To admit it: {each.remedy}." if each.remedy else each.reason
-            )
-            for each in explanation.rejected
-        ],
-    )
+    said = " ".join((f"No model can answer for '{explanation.asked}'.", *explanation.warnings))
+    return NoEligibleModel(said, rejections=explanation.rejected)
