@@ -6,10 +6,7 @@ a sibling is used. Where nothing can be kept, the ledger is in memory and says s
 
 from __future__ import annotations
 
-import hmac
-import json
 import sqlite3
-import sys
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,10 +15,12 @@ from typing import Any, Literal
 
 from osaurus_nb import database
 from osaurus_nb.config.files import locked
-from osaurus_nb.config.paths import Paths, private_dir, write_private
+from osaurus_nb.config.paths import Paths, private_dir
 from osaurus_nb.database import DatabaseFailed
 from osaurus_nb.errors import ConfigError
 from osaurus_nb.ledger import notices, schema
+from osaurus_nb.ledger.mark import Mark
+from osaurus_nb.ledger.setup import Sums, durable, furnish, intact, leave_gap, reaches, sums
 from osaurus_nb.ledger.volume import shared
 from osaurus_nb.secrets.slots import Slots
 from osaurus_nb.secrets.values import Head
@@ -30,7 +29,6 @@ State = Literal["encrypted", "plaintext", "memory"]
 OWNER = "ledger"
 #: Faults that are worth waiting for; with any other the ledger is in memory.
 _PASSING = ("busy", "full", "failed")
-_Sums = list[tuple[str, int, int, float]]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -73,7 +71,7 @@ class Opener:
     @property
     def exists(self) -> bool:
         """Is there a ledger, or was there one?"""
-        return any(file.exists() or _Mark.path(file).exists() for file in (self.file, self._sibling))
+        return any(file.exists() or Mark.path(file).exists() for file in (self.file, self._sibling))
 
     @property
     def kept(self) -> bool:
@@ -119,7 +117,7 @@ class Opener:
 
     def forget_place(self, opened: Opened, seq: int, link: str) -> None:
         """Its file was replaced: if not by a new ledger, then what was written into it must still be there."""
-        mark = _Mark.read(opened.file) if opened.file is not None else None
+        mark = Mark.read(opened.file) if opened.file is not None else None
         if mark is not None and mark.id == opened.id:
             self.remember(seq, link)
 
@@ -127,7 +125,7 @@ class Opener:
         """Read all of it. True also where somebody else is at it. To be asked under the lock."""
         try:
             with database.told():
-                return _whole(opened)
+                return intact(opened.connection, encrypted=opened.key is not None)
         except DatabaseFailed as exc:
             if exc.fault != "damaged":
                 raise
@@ -152,9 +150,9 @@ class Opener:
 
     def _open(self, file: Path, key: str, suspect: bool) -> Opened | None:
         """None for a stranger's file."""
-        mark = _Mark.read(file)
+        mark = Mark.read(file)
         size = file.stat().st_size if file.exists() else None
-        saved: _Sums = []
+        saved: Sums = []
         if not size:
             if mark is not None:
                 self._notices.append(notices.gone(file, emptied=size is not None))
@@ -163,9 +161,9 @@ class Opener:
             return self._made(file, key)
         opened = self._tried(file, key, mark) or self._tried(file, None, mark)
         if opened is not None and suspect and not self.intact(opened):
-            saved = _sums(opened.connection)
+            saved = sums(opened.connection)
             opened.connection.close()
-            mark = _Mark.of("", opened.key)
+            mark = Mark.of("", opened.key)
             opened = None
         if opened is None:
             if mark is None:
@@ -190,7 +188,7 @@ class Opener:
         finally:
             connection.close()
 
-    def _tried(self, file: Path, key: str | None, mark: _Mark | None) -> Opened | None:
+    def _tried(self, file: Path, key: str | None, mark: Mark | None) -> Opened | None:
         """None where it is no database with this key. Raises DatabaseFailed where it cannot be told."""
         if key is None and not database.plain(file):
             return None
@@ -207,11 +205,11 @@ class Opener:
             if exc.fault == "damaged":
                 return None
             raise
-        if mark is None or mark != _Mark.of(found[0], key):
-            _Mark.of(found[0], key).write(file)
+        if mark is None or mark != Mark.of(found[0], key):
+            Mark.of(found[0], key).write(file)
         return Opened("encrypted" if key else "plaintext", connection, file, key, _inode(file), found[0])
 
-    def _made(self, file: Path, key: str, sums: _Sums | None = None) -> Opened:
+    def _made(self, file: Path, key: str, saved: Sums | None = None) -> Opened:
         """A new ledger, which goes on from what the vault remembers of the one before, so that caps hold on."""
         database.create(file)
         connection = database.connect(file, key)
@@ -220,9 +218,9 @@ class Opener:
             if (head := self._head()) is not None:
                 values = (head.count, head.digest, head.count, head.digest)
                 connection.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?, ?, 0)", values)
-        connection.executemany("INSERT INTO totals VALUES (?, ?, ?, ?)", sums or ())
+        connection.executemany("INSERT INTO totals VALUES (?, ?, ?, ?)", saved or ())
         [(id,)] = connection.execute("SELECT value FROM meta WHERE name = 'id'")
-        _Mark.of(id, key).write(file)
+        Mark.of(id, key).write(file)
         return Opened("encrypted", connection, file, key, _inode(file), id)
 
     def _settled(self, connection: Any, file: Path, tables: set[str]) -> None:
@@ -235,16 +233,16 @@ class Opener:
             raise DatabaseFailed("A newer version wrote it.", "newer")
         durable(connection, wal=not shared(file))
         if ours is None:
-            _furnish(connection, router="router_billing" not in tables)
+            furnish(connection, router="router_billing" not in tables)
 
     def _checked(self, opened: Opened) -> bool:
         """Tell where the line that the vault remembers is not in it. False where that cannot be read for damage."""
         try:
             with suppress(ConfigError), database.told():
                 head = self._head()
-                if head is not None and not _reaches(opened.connection, head):
+                if head is not None and not reaches(opened.connection, head):
                     self._notices.append(notices.ROLLED_BACK)
-                    _leave_gap(opened.connection, head)
+                    leave_gap(opened.connection, head)
         except DatabaseFailed as exc:
             opened.connection.close()
             if exc.fault != "damaged":
@@ -262,65 +260,8 @@ class Opener:
 def in_memory(told: tuple[str, ...] = ()) -> Opened:
     """A ledger that lasts as long as this process."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    _furnish(connection, router=True)
+    furnish(connection, router=True)
     return Opened("memory", connection, notices=told)
-
-
-def durable(connection: Any, *, wal: bool = True) -> str:
-    """What is committed stays, though the power fails. The journal's mode that the file system allows."""
-    [(mode,)] = connection.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'TRUNCATE'}")
-    if wal and mode != "wal":  # it needs memory that processes share, which network file systems lack
-        [(mode,)] = connection.execute("PRAGMA journal_mode = TRUNCATE")
-    settings = ["synchronous = FULL", "temp_store = MEMORY"]
-    if sys.platform == "darwin":  # its fsync alone does not reach the disk
-        settings += ["fullfsync = ON", "checkpoint_fullfsync = ON"]
-    for setting in settings:
-        connection.execute(f"PRAGMA {setting}")
-    return str(mode)
-
-
-def _furnish(connection: Any, *, router: bool) -> None:
-    version = f"PRAGMA user_version = {schema.APP_VERSION};" if router else ""
-    connection.executescript(f"BEGIN IMMEDIATE;{schema.ROUTER if router else ''}{schema.OURS}{version}COMMIT;")
-    values = [("id", uuid.uuid4().hex), ("version", str(schema.VERSION))]
-    connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", values)
-
-
-def _whole(opened: Opened) -> bool:
-    [(busy, *_)] = opened.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    if busy:
-        return True
-    if opened.key is not None:  # after a crash it raises false alarms until there was a checkpoint
-        return not opened.connection.execute("PRAGMA cipher_integrity_check").fetchall()
-    return bool(opened.connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
-
-
-def _sums(connection: Any) -> _Sums:
-    """Of a damaged ledger, as far as they can be read. What was under way counts as spent: its end finds no place."""
-    try:
-        with database.told():
-            found = connection.execute("SELECT scope, settled + reserved, 0, expires FROM totals").fetchall()
-            return [(scope, settled, reserved, expires) for scope, settled, reserved, expires in found]
-    except DatabaseFailed:
-        return []
-
-
-def _reaches(connection: Any, head: Head) -> bool:
-    """Is it in the chain, or before what was trimmed, or known to be lost?"""
-    found = connection.execute("SELECT seq, link, trimmed FROM head").fetchone()
-    if found is None or found[0] < head.count:
-        return False
-    lost = connection.execute("SELECT value FROM meta WHERE name = 'gap'").fetchone()
-    if head.count <= found[2] or lost == (f"{head.count} {head.digest}",):
-        return True
-    line = connection.execute("SELECT chain FROM entries WHERE seq = ?", (head.count,)).fetchone()
-    return bool(line == (head.digest,))
-
-
-def _leave_gap(connection: Any, head: Head) -> None:
-    """Lines are numbered on from the lost one, so that the vault can remember the next."""
-    connection.execute("UPDATE head SET seq = max(seq, ?)", (head.count,))
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('gap', ?)", (f"{head.count} {head.digest}",))
 
 
 def _inode(file: Path) -> int | None:
@@ -328,39 +269,3 @@ def _inode(file: Path) -> int | None:
         return file.stat().st_ino
     except OSError:
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """A file beside the ledger's by which we know it as ours, and its key as the one it was closed with."""
-
-    id: str
-    check: str
-
-    @classmethod
-    def of(cls, id: str, key: str | None) -> _Mark:
-        return cls(
-            id, "" if key is None else hmac.digest(bytes.fromhex(key), f"osaurus-ledger/{id}".encode(), "sha256").hex()
-        )
-
-    @classmethod
-    def read(cls, file: Path) -> _Mark | None:
-        try:
-            found = json.loads(cls.path(file).read_bytes())
-            return cls(str(found["id"]), str(found["check"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    @staticmethod
-    def path(file: Path) -> Path:
-        return file.with_name(f"{file.name}.check")
-
-    @property
-    def plain(self) -> bool:
-        return not self.check
-
-    def fits(self, key: str) -> bool:
-        return hmac.compare_digest(self.check, self.of(self.id, key).check)
-
-    def write(self, file: Path) -> None:
-        write_private(self.path(file), json.dumps({"id": self.id, "check": self.check}).encode())

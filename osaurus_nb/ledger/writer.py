@@ -56,7 +56,7 @@ class Writer:
         self._wake = threading.Condition(threading.RLock())
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
-        self._stopping = False
+        self._stopping = self._idle = False
         self._tally: Tally | None = None
         self._failing: DatabaseFailed | None = None
         self._dropped = 0
@@ -72,8 +72,11 @@ class Writer:
                 _answer([self._queue.popleft()])
             if self._tally is not None and item.entry is not None and item.scopes is None:
                 self._tally.close(item.entry)
-            self.start()
-            self._wake.notify_all()
+            if self._thread is None:
+                self.start()
+            elif self._idle:  # waking a thread is what costs most here
+                self._idle = False
+                self._wake.notify_all()
 
     def start(self) -> None:
         with self._wake:
@@ -156,6 +159,7 @@ class Writer:
         """Take what waits, or nothing when it is quiet for the first time; False at the end."""
         with self._wake:
             while not (self._queue or self._stopping):
+                self._idle = True
                 if not self._wake.wait(_IDLE_SECONDS if self._unread else None):
                     return True
             if self._stopping and (not self._queue or self._failing is not None):
@@ -204,6 +208,7 @@ class Writer:
         until = time.monotonic() + _AGAIN_SECONDS
         while not self._stopping and (left := until - time.monotonic()) > 0:
             with self._wake:
+                self._idle = True
                 self._wake.wait(left)
             self._let_go()
 

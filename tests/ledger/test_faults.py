@@ -22,8 +22,9 @@ from osaurus_nb.database import DatabaseFailed
 from osaurus_nb.errors import LedgerUnreadable
 from osaurus_nb.ledger import notices, writer
 from osaurus_nb.ledger.desk import Desk
-from osaurus_nb.ledger.opening import Opener, durable
+from osaurus_nb.ledger.opening import Opener
 from osaurus_nb.ledger.schema import ROUTER as APP_TABLE
+from osaurus_nb.ledger.setup import durable
 from osaurus_nb.ledger.store import LedgerStore, Retention
 from osaurus_nb.ledger.volume import shared
 from osaurus_nb.models import ROUTER
