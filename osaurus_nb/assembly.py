@@ -9,6 +9,7 @@ from functools import cache
 
 from osaurus_nb.config.billing import BillingFile
 from osaurus_nb.config.paths import Paths
+from osaurus_nb.config.profiles import ProfileFile
 from osaurus_nb.config.providers import Provider, ProviderFile
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import ConfigError
@@ -19,6 +20,7 @@ from osaurus_nb.ledger.meter import LedgerMeter
 from osaurus_nb.ledger.store import LedgerStore, Retention
 from osaurus_nb.local.adapter import LocalAdapter
 from osaurus_nb.local.energy import Energy
+from osaurus_nb.local.memory import could_fit
 from osaurus_nb.models import LOCAL, ROUTER, Price
 from osaurus_nb.ports import Adapter
 from osaurus_nb.providers.gateway import Gateway
@@ -26,6 +28,9 @@ from osaurus_nb.providers.http import HttpDoor
 from osaurus_nb.providers.key_pool import Key
 from osaurus_nb.providers.remote import RemoteAdapter
 from osaurus_nb.providers.router import RouterSettings, router_source
+from osaurus_nb.routing.choosing import Chooser
+from osaurus_nb.routing.health import Health
+from osaurus_nb.routing.profiles import Profiles
 from osaurus_nb.runtime import Backend, Runtime
 from osaurus_nb.secrets import API_KEY, Secrets, header, numbered, secrets_of
 
@@ -48,7 +53,10 @@ def embedded(settings: Settings) -> Runtime:
     """This machine's models and the providers that the user set up, with the ledger of this home."""
     billing = BillingFile(settings.paths)
     meter = LedgerMeter(ledger_of(settings.paths), billing, energy=Energy().joules)
-    return Runtime(ConfiguredSources(settings, billing=billing), ledger=meter, timeouts=settings.timeouts)
+    chooser = Chooser(Health(), Profiles(ProfileFile(settings.paths)), fits=lambda card: could_fit(card.size_bytes))
+    return Runtime(
+        ConfiguredSources(settings, billing=billing), ledger=meter, timeouts=settings.timeouts, chooser=chooser
+    )
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from osaurus_nb.catalog import names
 from osaurus_nb.errors import ConfigError, ModelNotFound, OsaurusError
+from osaurus_nb.events import Warned
 from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, Tested, rank
 from osaurus_nb.ports import Adapter, Clock
 from osaurus_nb.providers.connection import LOOK_APART
@@ -35,11 +36,16 @@ class Sources(Protocol):
     async def aclose(self) -> None: ...
 
 
+def as_sources(given: Sources | Iterable[Adapter]) -> Sources:
+    """Adapters that are there from the beginning are a source too, one that never changes."""
+    return _Fixed(given) if isinstance(given, Iterable) else given
+
+
 class Directory:
     """Belongs to one event loop."""
 
     def __init__(self, sources: Sources | Iterable[Adapter], clock: Clock) -> None:
-        self._sources = _Fixed(sources) if isinstance(sources, Iterable) else sources
+        self._sources = as_sources(sources)
         self._clock = clock
         self._connections = Connections(clock=clock)
         self._followed: Mapping[str, Adapter] | None = None
@@ -105,10 +111,18 @@ class Directory:
         card = card or names.prefixed(name, self._connections.known) or await self._search(name)
         return Candidate(card, adapters[card.provider])
 
+    async def candidates(self, wanted: Sequence[str]) -> tuple[list[Candidate], tuple[Warned, ...]]:
+        """A model and those that may answer instead, by their names; and what is to be said of those left out."""
+        return [await self.candidate(name) for name in wanted], ()
+
     def of(self, cards: Iterable[ModelCard]) -> list[Candidate]:
         """Those cards with their adapters; one whose provider has gone meanwhile is left out."""
         adapters = self.adapters()
         return [Candidate(card, adapters[card.provider]) for card in cards if card.provider in adapters]
+
+    def knows(self, name: str) -> bool:
+        """Does a model that was listed so far have this very id or name?"""
+        return any(name in (card.id, card.name) for card in self.known())
 
     def known(self) -> Iterable[ModelCard]:
         """All models that were listed so far."""

@@ -14,7 +14,7 @@ from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.directory import Directory, Sources
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import Unsupported
-from osaurus_nb.events import Event, Failed, Finished
+from osaurus_nb.events import AttemptStarted, Event, Failed, Finished, Routed
 from osaurus_nb.models import ModelCard, SourceStatus, Tested, TokenCount
 from osaurus_nb.ports import (
     PLAIN,
@@ -34,11 +34,14 @@ from osaurus_nb.ports import (
     Timeouts,
 )
 from osaurus_nb.request import ChatRequest, Sent
+from osaurus_nb.routes import Explanation, Profile, Ranked
 from osaurus_nb.routing import deciding, engine
 from osaurus_nb.routing.advice import advised
+from osaurus_nb.routing.choosing import Choice, Chooser
 from osaurus_nb.routing.health import Health
 from osaurus_nb.routing.metering import Unkept, metered
 from osaurus_nb.routing.plan import Plan, chain
+from osaurus_nb.routing.refusals import nobody
 from osaurus_nb.routing.tokens import estimate, estimate_texts
 
 log = logging.getLogger("osaurus_nb")
@@ -54,6 +57,9 @@ class Backend(Protocol):
     async def embed(self, request: EmbeddingRequest, terms: Terms = ..., /) -> Embeddings: ...
 
     async def decide(self, request: DecisionRequest, terms: Terms = ..., /) -> Decisions: ...
+
+    async def explain(self, request: ChatRequest, terms: Terms = ..., /) -> Explanation:
+        """Who would answer now, and why. Asks nobody."""
 
     @property
     def books(self) -> Books:
@@ -83,13 +89,15 @@ class Runtime:
         observers: Sequence[Observer] = (),
         clock: Clock | None = None,
         timeouts: Timeouts | None = None,
-        health: Health | None = None,
+        chooser: Chooser | None = None,
     ) -> None:
         self._ledger = ledger or Unkept()
         self._observers = observers
         self._clock = clock or SystemClock()
         self._timeouts = timeouts or Timeouts()
-        self._health = health or Health(self._clock)
+        self._chooser = chooser or Chooser(Health(self._clock))
+        #: How providers and models have done lately.
+        self.health = self._chooser.health
         self._directory = Directory(sources, self._clock)
         self._broken: set[int] = set()
 
@@ -104,7 +112,7 @@ class Runtime:
 
     async def connect(self, slug: str) -> SourceStatus:
         """Connect a provider, or join who is at it: how it then stands. Raises ConfigError for an unknown one."""
-        self._health.forget(slug)
+        self.health.forget(slug)
         return await self._directory.connect(slug)
 
     def disconnect(self, slug: str) -> SourceStatus:
@@ -113,7 +121,7 @@ class Runtime:
 
     async def test(self, name: str) -> Tested:
         """Ask one source once, disabled or not, and leave its connection as it is. Raises ConfigError."""
-        self._health.forget(name)
+        self.health.forget(name)
         return await self._directory.test(name)
 
     def wake(self) -> None:
@@ -137,19 +145,38 @@ class Runtime:
 
         With `terms.sent`, `request` need only be the head of it: who cannot hand it on as it is reads the rest.
         """
-        plan = await self._plan(request)
+        plan, choice = await self._plan(request, terms)
+        if choice is not None:
+            request, terms = choice.request, _as_chosen(terms, request, choice)
         step = self._step(request, terms)
-        for warning in request.warnings:
-            self._tell(step, warning)
-            yield warning
+        routed = () if plan.why is None else (Routed(plan.why),)
+        for first in (*routed, *request.warnings):
+            self._tell(step, first)
+            yield first
+        answering = ""
         async with aclosing(self._walk(plan, request, step)) as stream:
-            async for said in stream:
-                event = self._last(said, plan) if isinstance(said, (Failed, Finished)) else said
+            async for event in stream:
+                if isinstance(event, AttemptStarted):
+                    answering = event.model
+                elif isinstance(event, Failed | Finished):
+                    event = self._last(event, plan, choice, answering)  # noqa: PLW2901 - the end is told with advice
                 self._tell(step, event)
                 yield event
 
+    async def explain(self, request: ChatRequest, terms: Terms = PLAIN) -> Explanation:
+        """Who would answer this question now, in which order, and why. Asks nobody.
+
+        Raises RequestError for a name that is wrong; where nobody may answer, the explanation says why.
+        """
+        profile = self._profile(request)
+        if profile is not None:
+            return (await self._choose(request, profile, terms)).explanation
+        plan, _ = await self._plan(request, terms)
+        named = tuple(Ranked(each.card.name, each.card.provider, 0.0) for each in plan.candidates)
+        return Explanation(request.model, mode=request.route.mode or "balanced", ranked=named, chain=len(named))
+
     def _walk(self, plan: Plan, request: ChatRequest, step: Step) -> AsyncGenerator[Event, None]:
-        return engine.run(plan, request, step, timeouts=self._timeouts, meter=self._ledger, health=self._health)
+        return engine.run(plan, request, step, timeouts=self._timeouts, meter=self._ledger, health=self.health)
 
     async def count_tokens(self, request: ChatRequest, *, sent: Sent | None = None) -> TokenCount:
         """The prompt's tokens by the one who knows the model; an estimate, marked, where nobody counts.
@@ -205,15 +232,43 @@ class Runtime:
         id = uuid.uuid4().hex
         return Step(id, terms.request_id or id, request.model, self._clock.monotonic(), terms=terms)
 
-    async def _plan(self, request: ChatRequest) -> Plan:
-        chosen = [await self._directory.candidate(name) for name in (request.model, *request.route.fallbacks)]
-        return chain(request.model, chosen)
+    async def _plan(self, request: ChatRequest, terms: Terms) -> tuple[Plan, Choice | None]:
+        """The named model and the caller's fallbacks, or whom a profile chooses. Raises NoEligibleModel for nobody."""
+        profile = self._profile(request)
+        if profile is None:
+            chosen = [await self._directory.candidate(name) for name in (request.model, *request.route.fallbacks)]
+            return chain(request.model, chosen), None
+        choice = await self._choose(request, profile, terms)
+        behind = [await self._directory.candidate(name) for name in choice.request.route.fallbacks]
+        candidates = [*self._directory.of(choice.cards), *behind]
+        if not candidates:
+            raise nobody(choice.explanation)
+        return replace(chain(request.model, candidates), why=choice.explanation), choice
 
-    def _last(self, event: Failed | Finished, plan: Plan) -> Event:
+    def _profile(self, request: ChatRequest) -> Profile | None:
+        return self._chooser.profile(request, self._directory.knows)
+
+    async def _choose(self, request: ChatRequest, profile: Profile, terms: Terms) -> Choice:
+        whole = request if terms.sent is None else terms.sent.read()
+        cards = await self._directory.choosable()
+        return self._chooser.choose(whole, profile, cards, budget_left_micro=await self._left(terms))
+
+    async def _left(self, terms: Terms) -> int | None:
+        """The least that is left under the caps that hold for this question; None where none does."""
+        standing = [state.left_micro for state in await self._ledger.budgets(terms.origin)]
+        return min((*standing, *(cap.limit_micro for cap in terms.caps)), default=None)
+
+    def _last(self, event: Failed | Finished, plan: Plan, choice: Choice | None, answering: str) -> Event:
+        """What is learnt from an end; a failure gets advice."""
         if isinstance(event, Failed):
+            if choice is not None:
+                self._chooser.failed(choice)
             return Failed(advised(event.error, self._directory.known()))
-        if len(plan.candidates) == 1:  # of several it is not known here who answered
-            self._directory.answered(plan.candidates[0].card.provider)
+        answered = next((each.card.provider for each in plan.candidates if each.card.name == answering), None)
+        if answered is not None:
+            self._directory.answered(answered)
+        if choice is not None:
+            self._chooser.answered(choice, answering)
         return event
 
     def _tell(self, step: Step, event: Event) -> None:
@@ -224,3 +279,9 @@ class Runtime:
                 if id(observer) not in self._broken:
                     self._broken.add(id(observer))
                     log.warning("%s failed with %s and is ignored", type(observer).__name__, type(exc).__name__)
+
+
+def _as_chosen(terms: Terms, request: ChatRequest, choice: Choice) -> Terms:
+    """A caller's own words may go on as they are, unless the profile changes what is asked."""
+    changed = choice.request.reasoning_effort != (terms.sent.read() if terms.sent else request).reasoning_effort
+    return replace(terms, sent=None) if changed else terms

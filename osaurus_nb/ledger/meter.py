@@ -87,6 +87,8 @@ class LedgerMeter:
 
     async def budgets(self, origin: Origin = NOWHERE) -> Sequence[BudgetState]:
         held = caps(origin, self._billing.read(), self._clock.now())
+        if not held:
+            return ()
         spent = await self._store.spent([cap.scope for cap in held])
         return [BudgetState(cap, *figures) for cap, figures in zip(held, spent, strict=True)]
 

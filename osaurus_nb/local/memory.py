@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +51,20 @@ def check(model: LocalModel, *, profile: Profile, context: int | None = None, fr
             f"{model.id!r} needs about {_gigabytes(need)} of memory and {_gigabytes(have)} are free. "
             "Close other programs, unload another model, or choose a smaller one."
         )
+
+
+def could_fit(size_bytes: int | None) -> bool | None:
+    """Could a model of this size ever run here, with nothing else in memory? None where nobody knows. Cheap."""
+    total = _total()
+    return None if size_bytes is None or total is None else size_bytes < total
+
+
+@cache
+def _total() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def _gigabytes(count: int) -> str:

@@ -8,25 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
-from osaurus_nb.errors import RequestError
 from osaurus_nb.models import ModelCard
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.routes import Explanation, Profile
 from osaurus_nb.routing.health import Health
 from osaurus_nb.routing.learning import in_tool_turn
 from osaurus_nb.routing.planner import Planner, Situation
+from osaurus_nb.routing.profiles import Profiles
 from osaurus_nb.routing.requirements import mode
 from osaurus_nb.routing.sticky import Sticky, continues
-
-
-class Profiles(Protocol):
-    """The shipped profiles and the user's own, as they are now."""
-
-    def find(self, name: str, /) -> Profile | None: ...
-
-    def names(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +35,8 @@ class Choice:
 class Chooser:
     """One for each runtime. `fits` says whether a model of this machine has room in its memory."""
 
-    profiles: Profiles
     health: Health
+    profiles: Profiles | None = None
     fits: Callable[[ModelCard], bool | None] = lambda card: None
     sticky: Sticky = field(default_factory=Sticky)
     planner: Planner = field(default_factory=Planner)
@@ -53,18 +44,14 @@ class Chooser:
     def profile(self, request: ChatRequest, known: Callable[[str], bool]) -> Profile | None:
         """The profile that is asked for, if one is. `known` tells whether a model has this very name.
 
-        Raises RequestError for a profile that there is none.
+        Raises RequestError for a profile that there is none, ConfigError for one whose description is faulty.
         """
-        name = request.route.profile
-        if name is not None:
-            found = self.profiles.find(name)
-            if found is None:
-                names = ", ".join(self.profiles.names())
-                raise RequestError(f"There is no profile '{name}'. There are: {names}.", param="profile")
-            return found
-        if "/" in request.model or not known(request.model):
-            return self.profiles.find(request.model)
-        return None
+        if self.profiles is None:
+            return None
+        if request.route.profile is not None:
+            return self.profiles.named(request.route.profile)
+        found = self.profiles.find(request.model)
+        return None if found is not None and "/" not in request.model and known(request.model) else found
 
     def choose(
         self,
@@ -91,7 +78,7 @@ class Chooser:
             budget_left_micro=budget_left_micro,
             explore=None if in_tool_turn(asked) else self.health.learning.explores(self.sticky.key(asked)),
         )
-        explanation = self.planner.plan(asked, cards, profile, situation)
+        explanation = _clash(self.planner.plan(asked, cards, profile, situation), by_name)
         if held is not None and key is not None and held not in [row.model for row in explanation.chosen[:1]]:
             self.sticky.release(key)
         return Choice(asked, [by_name[row.model] for row in explanation.chosen], explanation, key)
@@ -118,6 +105,14 @@ def applied(request: ChatRequest, profile: Profile) -> ChatRequest:
     )
     effort = request.reasoning_effort or profile.effort
     return replace(request, route=route, reasoning_effort=effort)  # type: ignore[arg-type]  # profiles are validated
+
+
+def _clash(explanation: Explanation, models: Collection[str]) -> Explanation:
+    """A profile goes before a model of the same name, and that is said."""
+    if explanation.asked not in models:
+        return explanation
+    said = f"'{explanation.asked}' is a model's name too; the profile was taken."
+    return replace(explanation, warnings=(*explanation.warnings, said))
 
 
 def _least(one: int | None, other: int | None) -> int | None:

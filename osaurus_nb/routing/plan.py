@@ -20,7 +20,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who is asked, first to last. `asked` is the name that the caller wrote; `why` is there where it was a profile's."""
+    """Who is asked, first to last. `asked` is the name that the caller wrote; `why` is told where it is a profile's."""
 
     asked: str
     candidates: tuple[Candidate, ...]
