@@ -107,7 +107,7 @@ class Book:
         self._head.ends += 1
         self._release(entry)
         if entry.kind == "settle" and entry.provider == ROUTER and entry.request_id:
-            self._router.write(entry, self._retention.rows)
+            self._router.write(entry, self._retention.rows, entry.at - self._retention.days * DAY)
         return True
 
     def strike(self, step: str, now: float) -> int:

@@ -13,10 +13,9 @@ ROLLED_BACK = (
     "An older copy of the ledger was put back, or lines were taken out of it: "
     "the vault remembers a line that is not in it. What was spent in between is missing from all sums."
 )
+#: Faults that do not pass by themselves.
 FAULTS: Mapping[Fault, str] = {
     "readonly": "The ledger's folder or file cannot be written. Spending is counted in memory until this process ends.",
-    "full": "The disk is full, so that the ledger could not be opened. Spending is counted in memory only.",
-    "busy": "Another program holds the ledger's file. Spending is counted in memory until this process ends.",
     "damaged": "The ledger's file cannot be read. Spending is counted in memory until this process ends.",
     "missing": (
         "The ledger is encrypted with the package 'sqlcipher3', which is not installed. "
@@ -26,7 +25,6 @@ FAULTS: Mapping[Fault, str] = {
         "A newer version wrote the ledger, and this one does not touch it. "
         "Spending is counted in memory until this process ends. Update osaurus-nb."
     ),
-    "failed": "The ledger's file cannot be opened. Spending is counted in memory until this process ends.",
 }
 WAITING: Mapping[Fault, str] = {
     "readonly": "The ledger cannot be written just now. Lines wait in memory, and are written as soon as it can be.",

@@ -29,7 +29,7 @@ class RouterTable:
             column[1] == "request_id" for column in connection.execute("PRAGMA table_info(router_billing)")
         )
 
-    def write(self, entry: Entry, rows: int) -> None:
+    def write(self, entry: Entry, rows: int, oldest: float) -> None:
         request_id = (entry.request_id or "").strip()
         if not (self._known and request_id):
             return
@@ -48,7 +48,7 @@ class RouterTable:
         kept = found.fetchone()
         if kept is None:
             self._add({**values, "entry_id": str(uuid.uuid4()).upper(), "created_at": entry.at})
-            self._trim(rows)
+            self._trim(rows, oldest)
         else:
             self._again({**values, "entry_id": kept[0]})
 
@@ -66,9 +66,14 @@ class RouterTable:
             values,
         )
 
-    def _trim(self, rows: int) -> None:
+    def _trim(self, rows: int, oldest: float) -> None:
         self._db.execute(
             "DELETE FROM router_billing WHERE entry_id IN"
             " (SELECT entry_id FROM router_billing ORDER BY created_at DESC LIMIT ? OFFSET ?)",
             (_TRIMMED, rows),
+        )
+        self._db.execute(
+            "DELETE FROM router_billing WHERE entry_id IN"
+            " (SELECT entry_id FROM router_billing WHERE created_at < ? ORDER BY created_at LIMIT ?)",
+            (oldest, _TRIMMED),
         )

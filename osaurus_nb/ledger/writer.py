@@ -67,7 +67,7 @@ class Writer:
         """From any thread. Where too many wait, the oldest is dropped."""
         with self._wake:
             self._queue.append(item)
-            if len(self._queue) > MOST_WAITING:
+            if len(self._queue) + len(self._batch) > MOST_WAITING:
                 self._dropped += 1
                 _answer([self._queue.popleft()])
             if self._tally is not None and item.entry is not None and item.scopes is None:

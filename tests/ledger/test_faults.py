@@ -44,7 +44,9 @@ def kept(home: Path) -> Path:
 
 async def test_a_file_in_clear_is_opened_and_shown_as_such(process, home):
     """The app's own table stays as it is, with its version; what we write stands beside it."""
-    file = clear(home, "PRAGMA user_version = 2; INSERT INTO router_billing (entry_id, created_at) VALUES ('APP', 1)")
+    file = clear(
+        home, "PRAGMA user_version = 2; INSERT INTO router_billing (entry_id, created_at) VALUES ('APP', 1795000000)"
+    )
     ledger = process()
     ledger.add(settled(provider=ROUTER, request_id=" r1 "))
 
@@ -60,7 +62,9 @@ async def test_a_file_in_clear_is_opened_and_shown_as_such(process, home):
 
 async def test_a_file_in_clear_is_encrypted_on_request(process, home, slots):
     """Every row is there afterwards, the app's too, and nothing is in clear any more."""
-    file = clear(home, "PRAGMA user_version = 2; INSERT INTO router_billing (entry_id, created_at) VALUES ('APP', 1)")
+    file = clear(
+        home, "PRAGMA user_version = 2; INSERT INTO router_billing (entry_id, created_at) VALUES ('APP', 1795000000)"
+    )
     ledger = process()
     ledger.add(settled())
     await ledger.flush()

@@ -297,6 +297,26 @@ async def test_old_lines_go_by_their_age(process):
     assert await ledger.spent(["day:old", "day:new"]) == [(0, 0), (30, 0)]
 
 
+async def test_the_routers_rows_are_the_app_s(process):
+    """One for each request id: told again it takes the new figures, and keeps its id, its age and its final outcome."""
+    ledger = process(retention=Retention(rows=3, days=30))
+    old = settled("old", provider=ROUTER, request_id="old", at=NOON - 31 * 86_400)
+    ledger.add(replace(old, at=NOON - 29 * 86_400, outcome="tool_only", origin=Origin(session="s")))
+    for number in range(2):
+        ledger.add(settled(f"s{number}", provider=ROUTER, request_id="r", micro=number, at=NOON + number))
+    ledger.add(settled("other", request_id="not the Router's"))
+    await ledger.flush()
+
+    before = router_rows(ledger)
+    for number in range(3):
+        ledger.add(settled(f"more{number}", provider=ROUTER, request_id=f"m{number}", at=NOON + 2 * 86_400 + number))
+    await ledger.flush()
+
+    assert [row[:4] for row in before] == [("old", "s", "toolOnly", "30"), ("r", None, "rendered", "1")]
+    assert before[1][4:] == (NOON, 900, 250, "provider", "")
+    assert [row[0] for row in router_rows(ledger)] == ["m0", "m1", "m2"]
+
+
 async def test_it_opens_again_after_it_was_closed(ledger):
     """What comes late is written all the same."""
     await ledger.open(opened())
@@ -372,6 +392,14 @@ def everything(ledger):
     from osaurus_nb.ledger.schema import SELECT, entry_of
 
     return ledger._desk.read(lambda db: [entry_of(row) for row in db.execute(f"{SELECT} ORDER BY seq")])
+
+
+def router_rows(ledger):
+    columns = (
+        "request_id, session_id, outcome, cost_micro, created_at, input_tokens, output_tokens, token_source, status"
+    )
+    rows = f"SELECT {columns} FROM router_billing ORDER BY created_at"
+    return ledger._desk.read(lambda db: db.execute(rows).fetchall())
 
 
 def filled(times):
