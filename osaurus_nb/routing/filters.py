@@ -9,6 +9,7 @@ could answer otherwise.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -48,11 +49,14 @@ def refusal(model: Traits, rule: Filter, asked: Ask) -> Rejected:
     return Rejected(model.name, rule.code, reason, remedy)
 
 
-def missing(model: Traits, needed: Needs) -> float:
-    """Which share of what matters is not known of this model, from 0 to 1."""
-    asked = [getattr(model.can, capability) for need, capability in _CAPABILITY.items() if getattr(needed, need)]
-    asked += [model.window, model.price_out]
-    return sum(each is None for each in asked) / len(asked)
+def missing(models: Sequence[Traits], needed: Needs) -> list[float]:
+    """Which share of what matters is not known of each model, from 0 to 1."""
+    unknown = [(model.window is None) + (model.price_out is None) for model in models]
+    wanted = [capability for need, capability in _CAPABILITY.items() if getattr(needed, need)]
+    for capability in wanted:
+        told = operator.attrgetter(capability)
+        unknown = [count + (told(model.can) is None) for count, model in zip(unknown, models, strict=True)]
+    return [count / (2 + len(wanted)) for count in unknown]
 
 
 def resting(model: Traits, seconds: float) -> Rejected:

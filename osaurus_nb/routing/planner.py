@@ -6,13 +6,14 @@ now (rests, records, memory, money, the conversation so far) is laid over it, fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from osaurus_nb.messages import Media
 from osaurus_nb.models import ModelCard
 from osaurus_nb.request import ChatRequest
-from osaurus_nb.routes import Explanation, Label, Profile, Rejected
+from osaurus_nb.routes import Explanation, Label, Profile, Ranked, Rejected
 from osaurus_nb.routing import order, requirements, score
 from osaurus_nb.routing.filters import Ask, cost, resting, too_dear, too_large
 from osaurus_nb.routing.intent import Intent, classify
@@ -35,7 +36,10 @@ def _nothing(card: ModelCard) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What is known at this moment, beside the models. Its functions are asked for every model: they must be cheap.
+    """What is known at this moment, beside the models.
+
+    `wait` and `record` are asked for every model; `troubled` (providers that may have something to wait for) and
+    `known` (names of models that may have a record) spare that for all others, where they are given.
 
     `wait`: seconds until a model may be asked, None: now. `ejected`: providers to ask last. `record`: what was learnt.
     `resident`: ids of local models that are in memory. `fits`: does a local model fit into it? `held`: the name of the
@@ -51,6 +55,8 @@ class Situation:
     held: str | None = None
     budget_left_micro: int | None = None
     explore: float | None = None
+    troubled: Collection[str] | None = None
+    known: Collection[str] | None = None
 
 
 #: Nothing is known of this moment.
@@ -86,7 +92,6 @@ class Planner:
         if not entries:
             rejected = admitting(rejected, shelf.models, asked)
             warnings.append(summary(rejected))
-        taken = {id(entry) for entry in chain}
         return Explanation(
             asked=request.model,
             profile=profile.name,
@@ -96,10 +101,7 @@ class Planner:
             confidence=intent.confidence,
             complexity=intent.complexity,
             needs=requirements.told(needed, exact),
-            ranked=(
-                *(entry.ranked for entry in chain),
-                *(entry.ranked for entry in entries if id(entry) not in taken),
-            ),
+            ranked=_ranking(chain, entries),
             rejected=tuple(rejected),
             chain=len(chain),
             sticky=_sticky(situation.held, chain, rejected),
@@ -155,10 +157,13 @@ class _Moment:
         )
 
     def _refused(self, budget: int | None) -> dict[str, Rejected]:
-        wait, entries = self._now.wait, self._field.entries
+        wait, entries, troubled = self._now.wait, self._field.entries, self._now.troubled
+        doubtful = entries
+        if troubled is not None:
+            doubtful = [entry for entry in entries if entry.model.provider in troubled] if troubled else []
         refused = {
             entry.model.name: resting(entry.model, seconds)
-            for entry in entries
+            for entry in doubtful
             if (seconds := wait(entry.model.card)) is not None
         }
         for entry in self._field.at_home:
@@ -174,23 +179,44 @@ class _Moment:
 
     def _changed(self, refused: dict[str, Rejected]) -> dict[Entry, list[float]]:
         """The terms of those of whom something is known now."""
-        now, label = self._now, self._asked.label
-        record = now.record
+        now, label, entries, by_name = self._now, self._asked.label, self._field.entries, self._field.by_name
         changed: dict[Entry, list[float]] = {}
-        for entry in self._field.entries:
-            if (told := record(entry.model.card, label)) is not None:
+        for entry in entries if now.known is None else [by_name[name] for name in now.known if name in by_name]:
+            if (told := now.record(entry.model.card, label)) is not None:
                 score.learnt(_terms(changed, entry), told)
         if now.resident:
             for entry in self._field.at_home:
                 if entry.model.card.id in now.resident:
                     score.put(_terms(changed, entry), resident=1.0, loading=0.0)
-        if now.held is not None and now.held in self._field.by_name:
-            score.put(_terms(changed, self._field.by_name[now.held]), held=1.0)
+        if now.held is not None and now.held in by_name:
+            score.put(_terms(changed, by_name[now.held]), held=1.0)
         if now.ejected:
-            for entry in self._field.entries:
+            for entry in entries:
                 if entry.model.provider in now.ejected:
                     score.put(_terms(changed, entry), ejected=1.0)
         return {entry: values for entry, values in changed.items() if entry.model.name not in refused}
+
+
+def _ranking(chain: Sequence[Entry], entries: Sequence[Entry]) -> tuple[Ranked, ...]:
+    """The chain, and then all others, the best first."""
+    left = {id(entry) for entry in chain}
+    skipped: list[Entry] = []
+    for place, entry in enumerate(entries):
+        if not left:
+            return (*_ranks(chain), *_ranks(skipped), *_ranks(entries[place:]))
+        if id(entry) in left:
+            left.discard(id(entry))
+        else:
+            skipped.append(entry)
+    return (*_ranks(chain), *_ranks(skipped))
+
+
+#: Of many entries at once.
+_rank = operator.attrgetter("ranked")
+
+
+def _ranks(entries: Sequence[Entry]) -> Iterable[Ranked]:
+    return map(_rank, entries)
 
 
 def _terms(changed: dict[Entry, list[float]], entry: Entry) -> list[float]:

@@ -6,7 +6,7 @@ The weights are data (`weights.json`); a score is the sum of its terms and nothi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -15,9 +15,9 @@ from typing import Any
 
 from osaurus_nb.models import LOCAL
 from osaurus_nb.routes import Complexity, Mode, Ranked, Term
-from osaurus_nb.routing.filters import Ask, cost, missing, quality
+from osaurus_nb.routing.filters import Ask, missing
 from osaurus_nb.routing.learning import Record
-from osaurus_nb.routing.traits import Traits, between
+from osaurus_nb.routing.traits import SKILLS, Traits, between
 
 #: The terms, in the order in which they are summed. Those from `liked` on are of this moment.
 NAMES = (
@@ -41,7 +41,7 @@ NAMES = (
     "ejected",
     "explore",
 )
-_NOTHING = (0.0,) * (len(NAMES) - NAMES.index("liked"))
+_NOW = NAMES.index("liked")
 _PLACE = {name: place for place, name in enumerate(NAMES)}
 EJECTED = _PLACE["ejected"]
 #: Seconds to a first token, tokens a second, micro-dollars of a question: the ends of their scales.
@@ -50,6 +50,11 @@ _SECONDS, _SPEEDS, _COSTS = (0.1, 10.0), (4.0, 200.0), (100.0, 1_000_000.0)
 _UNPRICED = 0.6
 #: Bytes that take so long to load that more makes no difference.
 _HEAVY = 20e9
+#: How sure it is that a model can, or that one does not think, by what is known of it.
+_SURE: Mapping[bool | None, float] = {True: 1.0, None: 0.4, False: 0.0}
+_PLAIN: Mapping[bool | None, float] = {True: 0.3, None: 0.6, False: 1.0}
+#: Seconds that a model which thinks spends in thought before its first word, by effort; 2 where nobody set one.
+_PONDERS = {"none": 0.0, "minimal": 0.0, "low": 1.0, "high": 5.0, "xhigh": 10.0, "max": 15.0}
 _NEAR = {"process": 1.0, "loopback": 1.0, "lan": 0.9, "tailnet": 0.8}
 
 
@@ -124,27 +129,71 @@ def weights(mode: Mode, complexity: Complexity) -> Weights:
     return Weights(tuple(found[name] for name in NAMES))
 
 
-def values(model: Traits, asked: Ask) -> list[float]:
-    """Every term of a model for such a question, before anything of this moment is known."""
-    needed, can = asked.needs, model.can
-    seconds = model.first_token + _pondering(model, asked)
-    price = cost(model, asked.size)
-    return [
-        quality(model, asked.label),
-        model.success,
-        1.0 - between(seconds, *_SECONDS),
-        between(model.speed, *_SPEEDS),
-        _UNPRICED if price is None else between(price, *_COSTS),
-        _NEAR.get(model.card.endpoint, 0.0) if model.local else 0.0,
-        _sure(can.tools) if needed.tools else 0.0,
-        _sure(can.json_schema) if needed.json or needed.wishes_json else 0.0,
-        _fit(model, asked),
-        model.light,
-        _fullness(model, asked),
-        missing(model, needed),
-        min(1.0, (model.card.size_bytes or 0) / _HEAVY) if model.provider == LOCAL else 0.0,
-        *_NOTHING,
-    ]
+class Table:
+    """The models of one list in columns, a term each: what no question changes is worked out once."""
+
+    def __init__(self, models: Sequence[Traits]) -> None:
+        self._quality = list(zip(*(model.quality for model in models), strict=True)) or [()] * 4
+        self._success = [model.success for model in models]
+        self._first = [model.first_token for model in models]
+        self._thinks = [model.can.reasoning for model in models]
+        self._speed = [between(model.speed, *_SPEEDS) for model in models]
+        self._local = [_NEAR.get(model.card.endpoint, 0.0) if model.local else 0.0 for model in models]
+        self._light = [model.light for model in models]
+        self._loading = [
+            min(1.0, (model.card.size_bytes or 0) / _HEAVY) if model.provider == LOCAL else 0.0 for model in models
+        ]
+        self._models = models
+        self._none = [0.0] * len(models)
+
+    def rows(self, asked: Ask) -> Iterable[tuple[float, ...]]:
+        """Every term of each model for such a question, before anything of this moment is known."""
+        needed, models, none = asked.needs, self._models, self._none
+        ponders = _PONDERS.get(asked.needs.effort or "", 2.0)
+        prompt, answer = asked.size.prompt, asked.size.answer
+        seconds = [
+            first + ponders if thinks else first for first, thinks in zip(self._first, self._thinks, strict=True)
+        ]
+        return zip(
+            self._quality[SKILLS[asked.label]],
+            self._success,
+            [1.0 - between(each, *_SECONDS) for each in seconds],
+            self._speed,
+            [
+                _UNPRICED
+                if model.price_in is None or model.price_out is None
+                else between(model.price_in * prompt + model.price_out * answer, *_COSTS)
+                for model in models
+            ],
+            self._local,
+            [_SURE[model.can.tools] for model in models] if needed.tools else none,
+            [_SURE[model.can.json_schema] for model in models] if needed.json or needed.wishes_json else none,
+            self._fit(asked),
+            self._light,
+            self._fullness(asked.size.total),
+            missing(models, needed),
+            self._loading,
+            *(none for _ in NAMES[_NOW:]),
+            strict=True,
+        )
+
+    def _fit(self, asked: Ask) -> Sequence[float]:
+        """Does it think where that is wanted, and not where it is not? Where neither is, nobody gains."""
+        effort = asked.needs.effort
+        if effort in ("high", "xhigh", "max") or (effort in (None, "medium") and asked.complexity == "high"):
+            return [_SURE[thinks] for thinks in self._thinks]
+        if effort in ("none", "minimal", "low"):
+            return [
+                0.0 if "always_thinks" in model.card.quirks else _PLAIN[model.can.reasoning] for model in self._models
+            ]
+        return self._none
+
+    def _fullness(self, tokens: int) -> Sequence[float]:
+        """How far past seven tenths each window is filled."""
+        return [
+            min(1.0, (tokens / model.window - 0.7) / 0.3) if model.window and tokens > 0.7 * model.window else 0.0
+            for model in self._models
+        ]
 
 
 def learnt(found: list[float], record: Record) -> None:
@@ -160,36 +209,6 @@ def put(found: list[float], **terms: float) -> None:
     """Set these terms."""
     for name, value in terms.items():
         found[_PLACE[name]] = value
-
-
-def _sure(can: bool | None) -> float:
-    return 0.4 if can is None else float(can)
-
-
-def _pondering(model: Traits, asked: Ask) -> float:
-    """Seconds that go by in thought before the first word."""
-    if not model.can.reasoning or asked.needs.effort in ("none", "minimal"):
-        return 0.0
-    return {"low": 1.0, "high": 5.0, "xhigh": 10.0, "max": 15.0}.get(asked.needs.effort or "", 2.0)
-
-
-def _fit(model: Traits, asked: Ask) -> float:
-    """Does it think where that is wanted, and not where it is not? Where neither is, nobody gains."""
-    effort, thinks = asked.needs.effort, model.can.reasoning
-    if effort in ("high", "xhigh", "max") or (effort in (None, "medium") and asked.complexity == "high"):
-        return _sure(thinks)
-    if effort in ("none", "minimal", "low"):
-        if "always_thinks" in model.card.quirks:
-            return 0.0
-        return {True: 0.3, None: 0.6, False: 1.0}[thinks]
-    return 0.0
-
-
-def _fullness(model: Traits, asked: Ask) -> float:
-    """How far past seven tenths its window is filled."""
-    if not model.window:
-        return 0.0
-    return min(1.0, max(0.0, (asked.size.total / model.window - 0.7) / 0.3))
 
 
 @cache

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from osaurus_nb.models import LOCAL, ModelCard
 from osaurus_nb.routes import Ranked, Rejected
-from osaurus_nb.routing.filters import Ask, Filter, refusal, standing
+from osaurus_nb.routing.filters import Ask, refusal, standing
 from osaurus_nb.routing.requirements import Size
-from osaurus_nb.routing.score import EJECTED, Weights, values, weights
+from osaurus_nb.routing.score import EJECTED, Table, Weights, weights
 from osaurus_nb.routing.traits import Traits, traits
 
 #: Kinds of questions that are kept for one list of models, and lists of models.
@@ -48,7 +48,7 @@ class Field:
     """All models, for one kind of question: those that may answer, best first, and those that may not."""
 
     counts: Weights
-    entries: Sequence[Entry]
+    entries: list[Entry]
     rejected: Sequence[Rejected]
     by_name: dict[str, Entry] = field(init=False)
     #: Those of this machine's own engine.
@@ -72,6 +72,7 @@ class Shelf:
         self.cards = tuple(cards)
         unique = {card.name: card for card in self.cards}
         self.models = [traits(card) for card in unique.values()]
+        self._table = Table(self.models)
         self._windows = sorted({model.window for model in self.models if model.window is not None})
         self._fields: dict[Ask, Field] = {}
 
@@ -101,13 +102,13 @@ class Shelf:
         rules, counts = standing(asked), weights(asked.needs.mode, asked.complexity)
         entries: list[Entry] = []
         rejected: list[Rejected] = []
-        for model in self.models:
-            rule = _refusing(rules, model, asked)
-            if rule is None:
-                found = values(model, asked)
-                entries.append(Entry(model, found, counts.rank(model, found)))
+        for model, values in zip(self.models, self._table.rows(asked), strict=True):
+            for rule in rules:
+                if rule.refuses(model, asked):
+                    rejected.append(refusal(model, rule, asked))
+                    break
             else:
-                rejected.append(refusal(model, rule, asked))
+                entries.append(Entry(model, values, counts.rank(model, values)))
         return Field(counts, sorted(entries, key=lambda entry: entry.order), rejected)
 
 
@@ -124,10 +125,3 @@ class Shelves:
         made = Shelf(cards)
         self._kept = (made, *self._kept[: _LISTS - 1])
         return made
-
-
-def _refusing(rules: Sequence[Filter], model: Traits, asked: Ask) -> Filter | None:
-    for rule in rules:
-        if rule.refuses(model, asked):
-            return rule
-    return None

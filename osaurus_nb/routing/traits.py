@@ -40,9 +40,12 @@ SKILLS: dict[Label, Skill] = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: hundreds are made at once, and that takes a third of the time
 class Traits:
-    """One card, and what follows from it. Prices are in micro-dollars for a token; None: nobody knows."""
+    """One card, and what follows from it; nobody changes it.
+
+    Prices are in micro-dollars for a token; None: nobody knows.
+    """
 
     card: ModelCard
     name: str
@@ -123,6 +126,10 @@ def traits(card: ModelCard) -> Traits:
 _SUCCESS = {"process": 0.97, "loopback": 0.96, "lan": 0.94, "tailnet": 0.92, "decentralized": 0.85, "cloud": 0.95}
 
 
+#: What a model is worth of which neither price nor size is known.
+_MIDDLING = 0.4
+
+
 def between(value: float, low: float, high: float) -> float:
     """Where a value lies between two others on a logarithmic scale: 0 at the low one, 1 at the high one."""
     if value <= low:
@@ -148,14 +155,13 @@ def _quality(card: ModelCard, id: str, size: float | None, worth: float | None) 
     Models that anybody may serve are cheap for their size, so the better one of both estimates counts more.
     """
     can = card.capabilities
-    estimates = sorted(
-        ([0.12 + 0.75 * between(worth, 0.05, 20.0)] if worth is not None else [])
-        + ([0.08 + 0.72 * between(size, 0.4, 700.0)] if size is not None else [])
-    )
-    core = 0.35 * estimates[0] + 0.65 * estimates[-1] if estimates else 0.4
+    paid = None if worth is None else 0.12 + 0.75 * between(worth, 0.05, 20.0)
+    sized = None if size is None else 0.06 + 0.74 * between(size, 0.4, 700.0)
+    low, high = sorted(((paid or sized or _MIDDLING), (sized or paid or _MIDDLING)))
+    core = 0.35 * low + 0.65 * high
     core += 0.05 * between(card.context_length or 16_000, 16_000, 1_000_000)
     thinks = 1.0 if can.reasoning or _THINKER.search(id) else 0.0
-    codes = 1.0 if _CODER.search(id) else 0.0
+    codes = 1.0 if "code" in id and _CODER.search(id) else 0.0
     handy = 1.0 if can.tools else 0.0
     gains = (
         0.05 * thinks + 0.06 * codes + 0.03 * handy,
@@ -163,6 +169,8 @@ def _quality(card: ModelCard, id: str, size: float | None, worth: float | None) 
         0.02 * thinks - 0.06 * codes,
         0.04 * thinks + 0.02 * handy,
     )
+    if core < 0.8 and gains[2] >= 0:
+        return core + gains[0], core + gains[1], core + gains[2], core + gains[3]
     first, second, third, fourth = (max(0.0, min(1.0, core + gain)) for gain in gains)
     return first, second, third, fourth
 
