@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, ValidationError
 from pydantic_core import ErrorDetails
 
-from osaurus_nb import money
 from osaurus_nb.errors import RequestError, Warned
+from osaurus_nb.request import Effort, RouteOptions
+from osaurus_nb.wire import _routing
 from osaurus_nb.wire._json import parse, shown
 
 Body = TypeVar("Body", bound=BaseModel)
-#: Our key `deadline_ms`, in every dialect: up to a day.
-MAX_DEADLINE = 86_400_000
-Deadline = Annotated[int, Field(gt=0, le=MAX_DEADLINE)]
-
-
-def _max_cost(value: Any) -> int | None:
-    return None if value is None else money.parse(value, "max_cost")
-
-
-#: Our key `max_cost`, in every dialect: US dollars in the body, whole millionths of one once it is read.
-MaxCost = Annotated[int | None, BeforeValidator(_max_cost)]
 
 
 class Open(BaseModel):
@@ -35,6 +26,22 @@ class Open(BaseModel):
 
     def unknown(self) -> dict[str, Any]:
         return dict(self.model_extra or {})
+
+
+class Routed(Open):
+    """A whole body: beside what its dialect has there may be keys of our own."""
+
+    @cached_property
+    def routed(self) -> RouteOptions:
+        """How it is to be routed. Raises RequestError that names the key at fault."""
+        return _routing.read(self.model_extra or {})
+
+    def effort(self, own: Effort | None) -> Effort | None:
+        """How much the model shall think; `own` is what the dialect's own key says."""
+        return _routing.effort(self.model_extra or {}, own)
+
+    def unknown(self) -> dict[str, Any]:
+        return _routing.others(self.model_extra or {})
 
 
 def by_type(what: str) -> Discriminator:

@@ -6,22 +6,19 @@ models whose family needs other ones, have to be translated instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from osaurus_nb import money
 from osaurus_nb.errors import RequestError
 from osaurus_nb.models import ModelCard, Quirk
 from osaurus_nb.request import ChatRequest, Delivery, RouteOptions, Sent
-from osaurus_nb.wire._inbound import MAX_DEADLINE
+from osaurus_nb.wire import _routing
 from osaurus_nb.wire._json import parse
 from osaurus_nb.wire._opaque import SEAL
 from osaurus_nb.wire._payloads import Frame
 from osaurus_nb.wire._reading import Relay
 from osaurus_nb.wire._sse import ascii_json
 
-#: Keys of ours, which a body may have in every dialect and no provider knows.
-_OURS = ("fallbacks", "deadline_ms", "max_cost")
 #: Where a parser of somebody else's may end a line.
 OTHER_BREAKS = tuple(character.encode() for character in "\r\x85\u2028\u2029")
 _BREAKS = (b"\n", *OTHER_BREAKS)
@@ -33,10 +30,13 @@ Touched = Mapping[Quirk, tuple[str, ...] | None]
 Head = tuple[ChatRequest, dict[str, Any]]
 
 
-def read_head(body: bytes, *, model: str | None = None, stream: bool | None = None) -> Head | None:
+def read_head(
+    body: bytes, *, model: str | None = None, stream: bool | None = None, own: Collection[str] = ()
+) -> Head | None:
     """The head of a request; `model` and `stream` where the dialect has them in the address.
 
-    None for what has to be read with care: it holds state that we sealed, or the head itself is odd.
+    None for what has to be read with care: it holds state that we sealed, words that only we can tell the provider, or
+    the head itself is odd. `own` are names for effort that are the dialect's, not ours.
     """
     if SEAL in body:
         return None
@@ -44,28 +44,30 @@ def read_head(body: bytes, *, model: str | None = None, stream: bool | None = No
         payload = parse(body)
     except RequestError:
         return None
-    if not isinstance(payload, dict) or payload.get("strict_params"):
+    if not isinstance(payload, dict):
         return None
     model = model or payload.get("model")
     stream = payload.get("stream") if stream is None else stream
-    route = _route(payload)
-    if not (isinstance(model, str) and model and isinstance(stream, bool | None) and route is not None):
+    if not (isinstance(model, str) and model and isinstance(stream, bool | None)):
+        return None
+    route = _route(payload, own)
+    if route is None:
         return None
     return ChatRequest(model, (), route=route, delivery=Delivery(bool(stream))), payload
 
 
-def _route(payload: Mapping[str, Any]) -> RouteOptions | None:
-    names, wait = payload.get("fallbacks"), payload.get("deadline_ms")
-    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-        return None
-    if wait is not None and not (type(wait) is int and 0 < wait <= MAX_DEADLINE):
+def _route(payload: Mapping[str, Any], own: Collection[str]) -> RouteOptions | None:
+    """None where the provider's own words cannot answer it: warnings are errors, or the answer has more than they say.
+
+    An effort in our words is the provider's only once it is translated.
+    """
+    if any(key in payload and key not in own and _routing.is_ours(key, payload[key]) for key in _routing.EFFORT):
         return None
     try:
-        most = money.parse(payload["max_cost"]) if payload.get("max_cost") is not None else None
+        route = _routing.read(payload)
     except RequestError:
         return None
-    deadline = wait / 1000 if wait is not None else None
-    return RouteOptions(fallbacks=tuple(names or ()), deadline=deadline, max_cost_micro=most)
+    return None if route.strict_params or route.explain or route.resume != "off" else route
 
 
 def unchanged(sent: Sent, card: ModelCard, touched: Touched) -> dict[str, Any] | None:
@@ -76,7 +78,9 @@ def unchanged(sent: Sent, card: ModelCard, touched: Touched) -> dict[str, Any] |
     for quirk, keys in touched.items():
         if quirk in card.quirks and (keys is None or any(sent.body.get(key) is not None for key in keys)):
             return None
-    return {key: value for key, value in sent.body.items() if key not in _OURS}
+    return {
+        key: value for key, value in sent.body.items() if key in _routing.EFFORT or not _routing.is_ours(key, value)
+    }
 
 
 def relay(mend: Callable[[Frame], bytes], *, stream: bool, words: Callable[[bytes], int] | None = None) -> Relay:

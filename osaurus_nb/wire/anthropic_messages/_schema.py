@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from osaurus_nb.wire._inbound import Deadline, MaxCost, Open, by_type
+from osaurus_nb.wire._inbound import Open, Routed, by_type
 
 
 class Base64Source(Open):
@@ -236,7 +236,7 @@ class ThinkingBody(Open):
     display: Literal["summarized", "omitted"] | None = None
 
 
-class CountBody(Open):
+class CountBody(Routed):
     """A request whose tokens are counted: all of a question but the length of its answer."""
 
     model: str = Field(min_length=1)
@@ -271,9 +271,6 @@ class CountBody(Open):
     compaction: dict[str, Any] | None = None
     # Keys of ours. The vendor has fallbacks too, but not as a list of names.
     fallbacks: Any = None
-    deadline_ms: Deadline | None = None
-    max_cost: MaxCost = None
-    strict_params: bool | None = None
 
 
 class MessagesBody(CountBody):

@@ -43,7 +43,7 @@ def decode_request(body: bytes, *, version: str | None = None, betas: str | None
     """
     parsed = validate(schema.MessagesBody, body)
     request = _request(parsed, _known(version))
-    return replace(request, warnings=noticed(_noticed(version, betas), strict=parsed.strict_params))
+    return replace(request, warnings=noticed(_noticed(version, betas), strict=parsed.routed.strict_params))
 
 
 def decode_count(body: bytes, *, version: str | None = None) -> ask.ChatRequest:
@@ -77,7 +77,7 @@ def _request(body: schema.CountBody, version: str) -> ask.ChatRequest:
         parallel_tool_calls=_parallel(body.tool_choice),
         response_format=_response_format(body.output_config),
         sampling=_sampling(body),
-        reasoning_effort=_thinking.read(_sent(body.thinking), effort),
+        reasoning_effort=body.effort(_thinking.read(_sent(body.thinking), effort)),
         route=_route(body),
         delivery=ask.Delivery(bool(body.stream), include_usage=True),
         extra=body.unknown(),
@@ -156,12 +156,7 @@ def _sampling(body: schema.CountBody) -> ask.Sampling:
 
 
 def _route(body: schema.CountBody) -> ask.RouteOptions:
-    return ask.RouteOptions(
-        fallbacks=tuple(body.fallbacks) if _are_names(body.fallbacks) else (),
-        deadline=body.deadline_ms / 1000 if body.deadline_ms is not None else None,
-        max_cost_micro=body.max_cost,
-        strict_params=bool(body.strict_params),
-    )
+    return replace(body.routed, fallbacks=tuple(body.fallbacks) if _are_names(body.fallbacks) else ())
 
 
 def _are_names(fallbacks: Any) -> bool:

@@ -26,7 +26,7 @@ _USAGE = {"message_start": {"input_tokens": 0, "output_tokens": 0}, "message_del
 
 def read_head(body: bytes) -> _relay.Head | None:
     """What is needed of a request to know whom it may go to as it is; None where it has to be translated."""
-    return _relay.read_head(body)
+    return _relay.read_head(body, own=("thinking",))
 
 
 def relay(sent: Sent, request: ChatRequest, card: ModelCard) -> Carried | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from osaurus_nb.wire._inbound import Deadline, MaxCost, Open
+from osaurus_nb.wire._inbound import Open, Routed
 
 
 class _Camel(Open):
@@ -116,7 +116,7 @@ class GenerationConfig(_Camel):
     thinking_config: ThinkingConfig | None = None
 
 
-class GenerateBody(_Camel):
+class GenerateBody(_Camel, Routed):
     """The request body; a null means the same as a missing key."""
 
     model: str | None = None
@@ -129,10 +129,6 @@ class GenerateBody(_Camel):
     cached_content: str | None = None
     labels: dict[str, str] | None = None
     service_tier: str | None = None
-    fallbacks: list[str] | None = None
-    deadline_ms: Deadline | None = Field(default=None, alias="deadline_ms")
-    max_cost: MaxCost = Field(default=None, alias="max_cost")
-    strict_params: bool | None = Field(default=None, alias="strict_params")
 
 
 class CountBody(_Camel):

@@ -27,7 +27,7 @@ def decode_request(body: bytes, *, model: str | None = None, stream: bool = Fals
     if not (asked := model or parsed.model):
         raise RequestError("'model' is required, in the address of the request.", param="model")
     request = _request(parsed, asked, stream)
-    return replace(request, warnings=noticed(_noticed(parsed, asked), strict=parsed.strict_params))
+    return replace(request, warnings=noticed(_noticed(parsed, asked), strict=parsed.routed.strict_params))
 
 
 def _noticed(body: schema.GenerateBody, asked: str) -> Iterator[Warned]:
@@ -59,8 +59,8 @@ def _request(body: schema.GenerateBody, model: str, stream: bool) -> ask.ChatReq
         tool_choice=choice,
         response_format=_response_format(config),
         sampling=_sampling(config),
-        reasoning_effort=_thinking.read(_thinking_config(config)),
-        route=_route(body),
+        reasoning_effort=body.effort(_thinking.read(_thinking_config(config))),
+        route=body.routed,
         delivery=ask.Delivery(stream, include_usage=True),
         extra=body.unknown(),
         provider_metadata=_state(body, config),
@@ -135,15 +135,6 @@ def _sampling(config: schema.GenerationConfig) -> ask.Sampling:
         logprobs=bool(config.response_logprobs),
         top_logprobs=config.logprobs,
         n=config.candidate_count or 1,
-    )
-
-
-def _route(body: schema.GenerateBody) -> ask.RouteOptions:
-    return ask.RouteOptions(
-        fallbacks=tuple(body.fallbacks or ()),
-        deadline=body.deadline_ms / 1000 if body.deadline_ms is not None else None,
-        max_cost_micro=body.max_cost,
-        strict_params=bool(body.strict_params),
     )
 
 

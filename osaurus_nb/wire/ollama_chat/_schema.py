@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from osaurus_nb.wire._inbound import Deadline, MaxCost, Open
+from osaurus_nb.wire._inbound import Open, Routed
 
 
 class FunctionCall(Open):
@@ -77,7 +77,7 @@ class Options(Open):
     repeat_penalty: float | None = Field(default=None, gt=0)
 
 
-class _Body(Open):
+class _Body(Routed):
     """What both paths take; a null means the same as a missing key."""
 
     model: str = Field(min_length=1)
@@ -88,10 +88,6 @@ class _Body(Open):
     options: Options | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
-    fallbacks: list[str] | None = None
-    deadline_ms: Deadline | None = None
-    max_cost: MaxCost = None
-    strict_params: bool | None = None
 
 
 class ChatBody(_Body):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from osaurus_nb.wire._inbound import Deadline, MaxCost, Open, by_type
+from osaurus_nb.wire._inbound import Open, Routed, by_type
 
 
 class TextPart(Open):
@@ -147,7 +147,7 @@ Stop = Annotated[
 ]
 
 
-class ChatBody(Open):
+class ChatBody(Routed):
     """The request body; a null means the same as a missing key."""
 
     model: str = Field(min_length=1)
@@ -174,7 +174,3 @@ class ChatBody(Open):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    fallbacks: list[str] | None = None
-    deadline_ms: Deadline | None = None
-    max_cost: MaxCost = None
-    strict_params: bool | None = None

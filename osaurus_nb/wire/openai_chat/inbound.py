@@ -22,11 +22,11 @@ def decode_request(body: bytes) -> ask.ChatRequest:
         parallel_tool_calls=parsed.parallel_tool_calls,
         response_format=_response_format(parsed.response_format),
         sampling=_sampling(parsed),
-        reasoning_effort=parsed.reasoning_effort,
-        route=_route(parsed),
+        reasoning_effort=parsed.effort(parsed.reasoning_effort),
+        route=parsed.routed,
         delivery=_delivery(parsed),
         extra=parsed.unknown(),
-        warnings=noticed(_noticed(parsed), strict=parsed.strict_params),
+        warnings=noticed(_noticed(parsed), strict=parsed.routed.strict_params),
     )
 
 
@@ -153,15 +153,6 @@ def _sampling(body: schema.ChatBody) -> ask.Sampling:
         logprobs=bool(body.logprobs),
         top_logprobs=body.top_logprobs,
         n=body.n or 1,
-    )
-
-
-def _route(body: schema.ChatBody) -> ask.RouteOptions:
-    return ask.RouteOptions(
-        fallbacks=tuple(body.fallbacks or ()),
-        deadline=body.deadline_ms / 1000 if body.deadline_ms is not None else None,
-        max_cost_micro=body.max_cost,
-        strict_params=bool(body.strict_params),
     )
 
 

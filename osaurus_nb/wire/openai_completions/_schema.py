@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from osaurus_nb.wire._inbound import Deadline, MaxCost, Open
+from osaurus_nb.wire._inbound import Open, Routed
 
 
 def _prompt_tag(value: Any) -> str | None:
@@ -37,7 +37,7 @@ class StreamOptions(Open):
     include_usage: bool | None = None
 
 
-class CompletionBody(Open):
+class CompletionBody(Routed):
     """The request body; a null means the same as a missing key."""
 
     model: str = Field(min_length=1)
@@ -57,11 +57,7 @@ class CompletionBody(Open):
     logprobs: int | None = Field(default=None, ge=0, le=5)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    # What local servers added to the dialect, and our own keys.
+    # What local servers added to the dialect.
     top_k: int | None = Field(default=None, ge=0)
     min_p: float | None = Field(default=None, ge=0, le=1)
     repetition_penalty: float | None = Field(default=None, gt=0)
-    fallbacks: list[str] | None = None
-    deadline_ms: Deadline | None = None
-    max_cost: MaxCost = None
-    strict_params: bool | None = None

@@ -27,7 +27,8 @@ def decode_request(body: bytes) -> ask.ChatRequest:
         model=parsed.model,
         messages=(user(_prompt(parsed.prompt)),),
         sampling=_sampling(parsed),
-        route=_route(parsed),
+        reasoning_effort=parsed.effort(None),
+        route=parsed.routed,
         delivery=_delivery(parsed),
         extra=parsed.unknown(),
         provider_metadata={**_opaque.raw(or_chat=True), **(echo or {})},
@@ -84,15 +85,6 @@ def _sampling(body: schema.CompletionBody) -> ask.Sampling:
         logprobs=body.logprobs is not None,
         top_logprobs=body.logprobs or None,
         n=body.n or 1,
-    )
-
-
-def _route(body: schema.CompletionBody) -> ask.RouteOptions:
-    return ask.RouteOptions(
-        fallbacks=tuple(body.fallbacks or ()),
-        deadline=body.deadline_ms / 1000 if body.deadline_ms is not None else None,
-        max_cost_micro=body.max_cost,
-        strict_params=bool(body.strict_params),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from osaurus_nb.wire._inbound import Deadline, MaxCost, Open, by_type
+from osaurus_nb.wire._inbound import Open, Routed, by_type
 
 
 class TextPart(Open):
@@ -254,7 +254,7 @@ Stop = Annotated[
 ]
 
 
-class ResponsesBody(Open):
+class ResponsesBody(Routed):
     """The request body; a null means the same as a missing key."""
 
     model: str = Field(min_length=1)
@@ -295,7 +295,3 @@ class ResponsesBody(Open):
     seed: int | None = None
     repetition_penalty: float | None = Field(default=None, gt=0)
     n: int | None = None
-    fallbacks: list[str] | None = None
-    deadline_ms: Deadline | None = None
-    max_cost: MaxCost = None
-    strict_params: bool | None = None

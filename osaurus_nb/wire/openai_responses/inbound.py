@@ -120,12 +120,12 @@ def _request(body: schema.ResponsesBody, messages: tuple[Message, ...]) -> ask.C
         parallel_tool_calls=body.parallel_tool_calls,
         response_format=_response_format(body.text),
         sampling=_sampling(body),
-        reasoning_effort=body.reasoning.effort if body.reasoning else None,
-        route=_route(body),
+        reasoning_effort=body.effort(body.reasoning.effort if body.reasoning else None),
+        route=body.routed,
         delivery=ask.Delivery(bool(body.stream), include_usage=True),
         extra=_extra(body),
         provider_metadata=_own(body),
-        warnings=noticed(_noticed(body), strict=body.strict_params),
+        warnings=noticed(_noticed(body), strict=body.routed.strict_params),
     )
 
 
@@ -199,15 +199,6 @@ def _sampling(body: schema.ResponsesBody) -> ask.Sampling:
         repetition_penalty=body.repetition_penalty,
         logprobs=logprobs,
         top_logprobs=body.top_logprobs if logprobs else None,
-    )
-
-
-def _route(body: schema.ResponsesBody) -> ask.RouteOptions:
-    return ask.RouteOptions(
-        fallbacks=tuple(body.fallbacks or ()),
-        deadline=body.deadline_ms / 1000 if body.deadline_ms is not None else None,
-        max_cost_micro=body.max_cost,
-        strict_params=bool(body.strict_params),
     )
 
 

@@ -24,7 +24,7 @@ def read_head(body: bytes) -> _relay.Head | None:
 
     Answers that are kept, and those that follow a kept one or name its items, bear ids of ours.
     """
-    head = _relay.read_head(body)
+    head = _relay.read_head(body, own=("reasoning",))
     fresh = head is not None and head[1].get("store") is False and head[1].get("previous_response_id") is None
     return head if fresh and head is not None and not _refers(head[1].get("input")) else None
 
