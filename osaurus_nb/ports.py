@@ -42,6 +42,8 @@ class Terms:
     idempotency_key: str | None = None
     spends: bool = True
     origin: Origin = NOWHERE
+    #: The caller gets the answer in one piece: until it is whole, another model may still answer instead.
+    whole: bool = False
     #: Beside those that the user set for all: this call may spend no more than fits under each of them.
     caps: tuple[Cap, ...] = ()
     #: Nobody but this machine and its networks may hear of it, as with the mode `local-strict`.

@@ -61,14 +61,18 @@ class Address:
     path: Sequence[str] = ()
     query: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
 
-    def terms(self, *, sent: Sent | None = None, most: int | None = None) -> Terms:
-        """On which terms this caller asks. `most` is what a question without a route of its own may cost, in micro."""
+    def terms(self, *, sent: Sent | None = None, most: int | None = None, whole: bool = False) -> Terms:
+        """On which terms this caller asks. `most` is what a question without a route of its own may cost, in micro.
+
+        `whole`: he gets the answer in one piece.
+        """
         return Terms(
             self.request_id,
             sent,
             self.headers.get("idempotency-key"),
             self.caller.spends,
             self._origin(),
+            whole,
             (*terms.caps(self.headers), *([Cap(f"request:{self.request_id}", most)] if most is not None else [])),
         )
 

@@ -137,6 +137,8 @@ class OpenAccount:
         """May it have cost something, though it failed?"""
         if self._charge is not None or self._usage is not None or self._first is not None:
             return True
+        if isinstance(fault, ProviderError) and fault.reason in ("redirect", "crowded"):
+            return False  # sent away, or never sent
         if isinstance(fault, Unreachable):
             return fault.reason in ("lost", "cut", "protocol")
         return isinstance(fault, _WORKED) or getattr(fault, "upstream_status", None) == _GATEWAY_TIMEOUT

@@ -84,6 +84,7 @@ _STATUSES: Mapping[int, tuple[type[ProviderError], str]] = {
     409: (Unavailable, "{who} reports a conflict with another request."),
     429: (RateLimited, "{who} asks to slow down."),
     504: (TooSlow, "{who} waited too long for its own model."),
+    524: (TooSlow, "{who} waited too long for its own model."),
     529: (Unavailable, "{who} is overloaded."),
 }
 

@@ -131,11 +131,11 @@ TABLE: Mapping[type[errors.OsaurusError] | tuple[type[errors.OsaurusError], int 
     (errors.Unavailable, 408): _retry(1),
     (errors.Unavailable, 409): _retry(1),
     (errors.Unavailable, 501): _failover(),  # it cannot do this, and will not learn it
-    (errors.Unavailable, 524): _GATEWAY_TIMEOUT,  # Cloudflare's 504
     errors.BadAnswer: _failover("model"),
     (errors.BadAnswer, "redirect"): _failover(),  # never followed; its address is wrong, its health is not
     errors.TooSlow: _failover("model"),
     (errors.TooSlow, 504): _GATEWAY_TIMEOUT,
+    (errors.TooSlow, 524): _GATEWAY_TIMEOUT,  # Cloudflare's 504
     (errors.TooSlow, "crowded"): _failover(),  # our own doing: nobody was asked
     (errors.TooSlow, "deadline"): _failover(),  # the caller's: another one would have waited
     errors.EmptyAnswer: _Row(Verdict("notice", "health")),

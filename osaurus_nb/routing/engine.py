@@ -1,7 +1,8 @@
 """Walks a plan: asks one candidate after the other until one answers, and says so on the stream.
 
-The commit point is the first visible byte. Before it a failure costs nothing: the same candidate is asked again where
-that may help, else the next one. After it a failure is told and nothing is ever spliced on.
+The commit point is the first visible byte; for a caller who gets the answer in one piece, its end. Before it a failure
+costs nothing: the same candidate is asked again where that may help, else the next one. After it a failure is told and
+nothing is ever spliced on.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ async def run(
     failed: dict[str, OsaurusError] = {}
     while True:
         candidate, behind = plan.candidates[at], len(plan.candidates) - at - 1
-        gate = Gate(candidate.card, hold=behind > 0, opening=_opening(plan, candidate, at))
+        opening = _opening(plan, candidate, at)
+        gate = Gate(candidate.card, hold=behind > 0, whole=step.terms.whole, opening=opening)
         number = attempts.next()
         yield AttemptStarted(number, candidate.card.provider, candidate.card.name)
         try:
@@ -48,7 +50,8 @@ async def run(
                     _refuse_warning(event, request)
                     for ready in gate.admit(event):
                         yield ready
-            gate.finish()
+            for ready in gate.finish():
+                yield ready
             return
         except OsaurusError as caught:
             error = caught

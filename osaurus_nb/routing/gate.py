@@ -26,14 +26,19 @@ MAX_HELD = 10_000
 
 
 class Gate:
-    """For one candidate. With nobody behind it, it lets all pass at once."""
+    """For one candidate. With nobody behind it, it lets all pass at once.
 
-    def __init__(self, card: ModelCard, *, hold: bool, opening: Sequence[Event]) -> None:
+    A `whole` answer is held until its end, for its caller sees nothing of it before.
+    """
+
+    def __init__(self, card: ModelCard, *, hold: bool, opening: Sequence[Event], whole: bool = False) -> None:
         self.committed = False
         #: Something of the answer was let through, if only a thought.
         self.begun = False
         self._card = card
         self._hold = hold
+        self._whole = whole and hold
+        self._spoke = False
         self._bill = _Bill()
         self._thought = False
         self._noticed = False  # with several choices each has its own end
@@ -43,7 +48,8 @@ class Gate:
         """The events that may be shown now that this one came."""
         if self.committed:
             return (event,)
-        self.committed = is_visible(event)
+        self._spoke = self._spoke or is_visible(event)
+        self.committed = self._spoke and (not self._whole or len(self._before) >= MAX_HELD)
         self.begun |= not self._hold and is_token(event)
         self._bill.note(event)
         self._thought = self._thought or _is_thought(event)
@@ -58,10 +64,12 @@ class Gate:
         ready, self._before = self._before, []
         return ready
 
-    def finish(self) -> None:
-        """The candidate ended by itself. Raises EmptyAnswer if it said nothing and another may be asked."""
-        if not self.committed and self._hold:
+    def finish(self) -> Sequence[Event]:
+        """What was held, as the candidate ended by itself. Raises EmptyAnswer if it said nothing and another may."""
+        if not self._spoke and self._hold:
             raise self._empty("it finished without a word")
+        ready, self._before = self._before, []
+        return ready
 
     def _notice(self, event: Finished) -> Warned:
         why = _why(event.finish_reason, thought=self._thought or self._bill.usage.reasoning_output_tokens > 0)

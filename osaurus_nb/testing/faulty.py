@@ -21,7 +21,7 @@ from typing import Self
 from urllib.parse import parse_qsl
 
 from osaurus_nb.testing import loopback_answers
-from osaurus_nb.testing.faulty_answers import FAULTS, Ask, End, Fault, Step, find, writer_at
+from osaurus_nb.testing.faulty_answers import FAULTS, PIECE, Ask, End, Fault, Step, find, writer_at
 from osaurus_nb.testing.loopback import Behaviour, Drop, LoopbackUpstream, Recorded
 
 __all__ = ["FAULTS", "End", "Fault", "FaultyUpstream", "serve"]
@@ -37,13 +37,17 @@ class FaultyUpstream(LoopbackUpstream):
         super().__init__(models=(*FAULTS, "503", "429?retry_after=1"), port=port)
         self._next = {name: list(faults) for name, faults in (script or {}).items()}
         self._closed = socket.socket()
+        self._plain: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
         self._closed.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        self._plain = await asyncio.start_server(_refuse, "127.0.0.1", 0)
         return await super().__aenter__()
 
     async def __aexit__(self, *_: object) -> None:
         self._closed.close()
+        if self._plain is not None:
+            self._plain.close()
         await super().__aexit__()
 
     @property
@@ -59,7 +63,8 @@ class FaultyUpstream(LoopbackUpstream):
     @property
     def untrusted(self) -> str:
         """Somebody is there who speaks no TLS."""
-        return f"https://127.0.0.1:{self.port}/v1"
+        assert self._plain is not None
+        return f"https://127.0.0.1:{self._plain.sockets[0].getsockname()[1]}/v1"
 
     def calls(self, model: str) -> list[Recorded]:
         """What was asked of this model, first to last."""
@@ -93,6 +98,13 @@ class FaultyUpstream(LoopbackUpstream):
         if not faults:
             return model
         return faults.pop(0) if len(faults) > 1 else faults[0]
+
+
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """As a server of plain HTTP answers to whoever speaks TLS."""
+    await reader.read(PIECE)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    writer.close()
 
 
 async def serve(port: int = 0) -> None:

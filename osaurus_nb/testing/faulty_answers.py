@@ -151,9 +151,10 @@ def _in_answer(ask: Ask) -> Iterator[Step]:
 
 
 def _instead(ask: Ask) -> Iterator[Step]:
-    if not ask.stream or ask.options.get("whole"):
-        return iter([sized(ask.error(500, "server_error"))])
-    return chunked([ask.writer.error_frame("overloaded", "It was asked for.")])
+    code = ask.options.get("error", "server_error")
+    if not ask.stream:
+        return iter([sized(ask.error(500, code))])
+    return chunked([ask.writer.error_frame(code, "It was asked for.")])
 
 
 def _torn(ask: Ask) -> Iterator[Step]:

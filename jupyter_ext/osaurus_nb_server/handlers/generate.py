@@ -29,7 +29,9 @@ class GenerateHandler(WorkHandler):
             await self._attend(self.dialect.attend, request, asked)
             return
         encoder = cache(lambda: self.dialect.encode(self.codec, question.repeated(), asked))
-        answer = (await self.service.backend()).stream(request, address.terms(sent=question.sent))
+        answer = (await self.service.backend()).stream(
+            request, address.terms(sent=question.sent, whole=not request.delivery.stream)
+        )
         async with aclosing(question.watched(answer, encoder, asked)) as events:
             if request.delivery.stream:
                 await Outlet(self, encoder, route).pour(events)
