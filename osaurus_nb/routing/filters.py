@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from osaurus_nb import money
 from osaurus_nb.routes import Complexity, Label, Rejected
@@ -27,6 +27,11 @@ class Ask:
     size: Size
     label: Label = "unknown"
     complexity: Complexity = "unknown"
+    #: How many tokens a model has to hold.
+    window: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "window", max(self.size.total, self.needs.min_context or 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +146,10 @@ def _says_away(model: Traits, _: Ask) -> tuple[str, str]:
     )
 
 
-def _window(asked: Ask) -> int:
-    return max(asked.size.total, asked.needs.min_context or 0)
-
-
 def _narrow(model: Traits, asked: Ask) -> bool:
     if model.window is None:
         return asked.needs.strict or asked.needs.min_context is not None
-    return model.window < _window(asked)
+    return model.window < asked.window
 
 
 def _says_narrow(model: Traits, asked: Ask) -> tuple[str, str]:

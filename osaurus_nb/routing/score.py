@@ -41,7 +41,6 @@ NAMES = (
     "ejected",
     "explore",
 )
-_NOW = NAMES.index("liked")
 _PLACE = {name: place for place, name in enumerate(NAMES)}
 EJECTED = _PLACE["ejected"]
 #: Seconds to a first token, tokens a second, micro-dollars of a question: the ends of their scales.
@@ -69,7 +68,7 @@ class Weighed(Ranked):
         if name != "terms":  # the slot of the frame that is not filled yet
             raise AttributeError(name)
         terms = tuple(
-            Term(*each) for each in zip(NAMES, self._values, self._weights, strict=True) if each[1] and each[2]
+            Term(*each) for each in zip(NAMES, self._values, self._weights, strict=False) if each[1] and each[2]
         )
         object.__setattr__(self, "terms", terms)
         return terms
@@ -147,7 +146,7 @@ class Table:
         self._none = [0.0] * len(models)
 
     def rows(self, asked: Ask) -> Iterable[tuple[float, ...]]:
-        """Every term of each model for such a question, before anything of this moment is known."""
+        """The terms of each model for such a question, as long as nothing of this moment is known."""
         needed, models, none = asked.needs, self._models, self._none
         ponders = _PONDERS.get(asked.needs.effort or "", 2.0)
         prompt, answer = asked.size.prompt, asked.size.answer
@@ -173,7 +172,6 @@ class Table:
             self._fullness(asked.size.total),
             missing(models, needed),
             self._loading,
-            *(none for _ in NAMES[_NOW:]),
             strict=True,
         )
 
@@ -194,6 +192,11 @@ class Table:
             min(1.0, (tokens / model.window - 0.7) / 0.3) if model.window and tokens > 0.7 * model.window else 0.0
             for model in self._models
         ]
+
+
+def opened(values: Sequence[float]) -> list[float]:
+    """The same terms, and room for those of this moment."""
+    return [*values, *(0.0 for _ in NAMES[len(values) :])]
 
 
 def learnt(found: list[float], record: Record) -> None:

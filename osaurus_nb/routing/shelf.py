@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from osaurus_nb.models import LOCAL, ModelCard
-from osaurus_nb.routes import Ranked, Rejected
+from osaurus_nb.routes import Rejected
 from osaurus_nb.routing.filters import Ask, refusal, standing
 from osaurus_nb.routing.requirements import Size
 from osaurus_nb.routing.score import EJECTED, Table, Weights, weights
@@ -21,26 +21,24 @@ from osaurus_nb.routing.traits import Traits, traits
 _KINDS, _LISTS = 64, 4
 
 
-@dataclass(slots=True, eq=False)
 class Entry:
-    """A model that may answer such a question, what speaks for it, and its place."""
+    """A model that may answer such a question, what speaks for it, and its place. Nobody changes it."""
 
-    model: Traits
-    values: Sequence[float]
-    ranked: Ranked
+    __slots__ = ("model", "order", "ranked", "values")
 
-    def again(self, counts: Weights, found: Sequence[float]) -> Entry:
-        """The same model, with terms of this moment."""
-        return Entry(self.model, found, counts.rank(self.model, found))
+    def __init__(self, model: Traits, values: Sequence[float], counts: Weights) -> None:
+        self.model = model
+        self.values = values
+        self.ranked = counts.rank(model, values)
+        #: The best first; equals by name.
+        self.order = (-self.ranked.score, model.name)
 
     @property
     def ejected(self) -> bool:
-        return self.values[EJECTED] > 0
+        return len(self.values) > EJECTED and self.values[EJECTED] > 0
 
-    @property
-    def order(self) -> tuple[float, str]:
-        """The best first; equals by name."""
-        return -self.ranked.score, self.ranked.model
+
+BY_ORDER = operator.attrgetter("order")
 
 
 @dataclass(slots=True, eq=False)
@@ -108,8 +106,8 @@ class Shelf:
                     rejected.append(refusal(model, rule, asked))
                     break
             else:
-                entries.append(Entry(model, values, counts.rank(model, values)))
-        return Field(counts, sorted(entries, key=lambda entry: entry.order), rejected)
+                entries.append(Entry(model, values, counts))
+        return Field(counts, sorted(entries, key=BY_ORDER), rejected)
 
 
 class Shelves:

@@ -1,0 +1,147 @@
+"""What holds for now, laid over models that were weighed already: for the few that it concerns. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from osaurus_nb.models import ModelCard
+from osaurus_nb.routes import Label, Rejected
+from osaurus_nb.routing import score
+from osaurus_nb.routing.filters import Ask, cost, resting, too_dear, too_large
+from osaurus_nb.routing.learning import Record
+from osaurus_nb.routing.requirements import Size
+from osaurus_nb.routing.shelf import BY_ORDER, Entry, Field
+
+#: How many of the best are considered for a question that may find something out, and how much dearer one may be.
+_CURIOUS, _DEARER = 8, 2.0
+
+
+def _unknown(card: ModelCard, label: Label) -> Record | None:
+    return None
+
+
+def _nothing(card: ModelCard) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What is known at this moment, beside the models.
+
+    `wait` and `record` are asked for every model; `troubled` (providers that may have something to wait for) and
+    `known` (names of models that may have a record) spare that for all others, where they are given.
+
+    `wait`: seconds until a model may be asked, None: now. `ejected`: providers to ask last. `record`: what was learnt.
+    `resident`: ids of local models that are in memory. `fits`: does a local model fit into it? `held`: the name of the
+    model that this conversation is with. `budget_left_micro`: the least that is left under the caps that hold.
+    `explore`: a number from 0 to 1 if this question may be used to find something out.
+    """
+
+    wait: Callable[[ModelCard], float | None] = _nothing
+    ejected: frozenset[str] = frozenset()
+    record: Callable[[ModelCard, Label], Record | None] = _unknown
+    resident: frozenset[str] = frozenset()
+    fits: Callable[[ModelCard], bool | None] = _nothing
+    held: str | None = None
+    budget_left_micro: int | None = None
+    explore: float | None = None
+    troubled: Collection[str] | None = None
+    known: Collection[str] | None = None
+
+
+#: Nothing is known of this moment.
+CALM = Situation()
+
+
+class Moment:
+    """What this moment changes about a field."""
+
+    def __init__(self, field: Field, situation: Situation, size: Size, asked: Ask) -> None:
+        self._field = field
+        self._now = situation
+        self._size = size
+        self._asked = asked
+
+    def entries(self, *, budget: int | None) -> tuple[Sequence[Entry], list[Rejected]]:
+        """Those that may answer now, best first, and all that may not."""
+        refused = self._refused(budget)
+        changed = self._changed(refused)
+        if not refused and not changed:
+            return self._field.entries, list(self._field.rejected)
+        counts = self._field.counts
+        entries = [entry for entry in self._field.entries if entry not in changed and entry.model.name not in refused]
+        entries += (Entry(entry.model, values, counts) for entry, values in changed.items())
+        if changed:
+            entries.sort(key=BY_ORDER)
+        return entries, [*self._field.rejected, *refused.values()]
+
+    def exploring(self, entries: Sequence[Entry], drawn: float) -> tuple[Sequence[Entry], Entry | None]:
+        """The same, with a little in favour of one that nobody has tried lately and that costs not much more."""
+        if len(entries) < 2:
+            return entries, None
+        most = (cost(entries[0].model, self._size) or 0.0) * _DEARER
+        curious = [entry for entry in entries[1:_CURIOUS] if self._untried(entry, most)]
+        if not curious:
+            return entries, None
+        chosen = curious[min(int(drawn * len(curious)), len(curious) - 1)]
+        values = score.opened(chosen.values)
+        score.put(values, explore=1.0)
+        tried = Entry(chosen.model, values, self._field.counts)
+        return sorted((tried if entry is chosen else entry for entry in entries), key=BY_ORDER), tried
+
+    def _untried(self, entry: Entry, most: float) -> bool:
+        price = cost(entry.model, self._size)
+        return (
+            not entry.ejected
+            and price is not None
+            and price <= most
+            and self._now.record(entry.model.card, self._asked.label) is None
+        )
+
+    def _refused(self, budget: int | None) -> dict[str, Rejected]:
+        wait, entries, troubled = self._now.wait, self._field.entries, self._now.troubled
+        doubtful = entries
+        if troubled is not None:
+            doubtful = [entry for entry in entries if entry.model.provider in troubled] if troubled else []
+        refused = {
+            entry.model.name: resting(entry.model, seconds)
+            for entry in doubtful
+            if (seconds := wait(entry.model.card)) is not None
+        }
+        for entry in self._field.at_home:
+            if entry.model.name not in refused and self._now.fits(entry.model.card) is False:
+                refused[entry.model.name] = too_large(entry.model)
+        dearest = self._field.dearest[0] * self._size.prompt + self._field.dearest[1] * self._size.answer
+        if budget is not None and dearest > budget:
+            for entry in entries:
+                price = cost(entry.model, self._size)
+                if price is not None and price > budget and entry.model.name not in refused:
+                    refused[entry.model.name] = too_dear(entry.model, price, budget)
+        return refused
+
+    def _changed(self, refused: dict[str, Rejected]) -> dict[Entry, list[float]]:
+        """The terms of those of whom something is known now."""
+        now, label, entries, by_name = self._now, self._asked.label, self._field.entries, self._field.by_name
+        changed: dict[Entry, list[float]] = {}
+        for entry in entries if now.known is None else [by_name[name] for name in now.known if name in by_name]:
+            if (told := now.record(entry.model.card, label)) is not None:
+                score.learnt(_terms(changed, entry), told)
+        if now.resident:
+            for entry in self._field.at_home:
+                if entry.model.card.id in now.resident:
+                    score.put(_terms(changed, entry), resident=1.0, loading=0.0)
+        if now.held is not None and now.held in by_name:
+            score.put(_terms(changed, by_name[now.held]), held=1.0)
+        if now.ejected:
+            for entry in entries:
+                if entry.model.provider in now.ejected:
+                    score.put(_terms(changed, entry), ejected=1.0)
+        return {entry: values for entry, values in changed.items() if entry.model.name not in refused}
+
+
+def _terms(changed: dict[Entry, list[float]], entry: Entry) -> list[float]:
+    found = changed.get(entry)
+    if found is None:
+        found = changed[entry] = score.opened(entry.values)
+    return found
