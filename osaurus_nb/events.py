@@ -15,7 +15,7 @@ from osaurus_nb.errors import OsaurusError
 from osaurus_nb.errors import Warned as Warned  # noqa: PLC0414 - an event too, and told so to the type checker
 from osaurus_nb.messages import Message, Opaque, Part, Reasoning, Text, ToolCall
 from osaurus_nb.models import Charge, Timings, Usage
-from osaurus_nb.routes import Explanation
+from osaurus_nb.routes import Explanation, Panel
 from osaurus_nb.spending import Cost
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "unknown"]
@@ -35,6 +35,8 @@ class AttemptStarted:
     number: int
     provider: str
     model: str
+    #: Where it runs, as far as that is known.
+    endpoint: EndpointClass | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,13 @@ class CostReported:
     cost: Cost
 
 
+@dataclass(frozen=True, slots=True)
+class PanelReported:
+    """Several models answered side by side: what became of each, told before the one answer that is made of it."""
+
+    panel: Panel
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Relayed:
     """Bytes of the answer as the provider wrote them, in the dialect in which the caller asked.
@@ -165,6 +174,7 @@ Event = (
     | PartEnded
     | UsageReported
     | CostReported
+    | PanelReported
     | Relayed
     | Warned
     | Finished
@@ -222,6 +232,7 @@ class Answer:
     charge: Charge | None = None
     cost: Cost | None = None
     route: Explanation | None = None
+    panel: Panel | None = None
 
     @property
     def text(self) -> str:
@@ -286,6 +297,7 @@ class Fold:
         self._charge: Charge | None = None
         self._cost: Cost | None = None
         self._route: Explanation | None = None
+        self._panel: Panel | None = None
         self._started: Started | None = None
         self._substituted: Substituted | None = None
         self._error: OsaurusError | None = None
@@ -312,6 +324,8 @@ class Fold:
                 self._substituted = event
             case Routed(explanation=explanation):
                 self._route = explanation
+            case PanelReported(panel=panel):
+                self._panel = panel
             case Failed(error=error):
                 self._error = error
 
@@ -331,6 +345,7 @@ class Fold:
             charge=self._charge,
             cost=self._cost,
             route=self._route,
+            panel=self._panel,
         )
 
     def _draft(self, choice: int) -> _Draft:

@@ -48,6 +48,8 @@ class Terms:
     caps: tuple[Cap, ...] = ()
     #: Nobody but this machine and its networks may hear of it, as with the mode `local-strict`.
     local_only: bool = False
+    #: So many panels it is already a part of: who is asked by a panel opens none.
+    fusion_depth: int = 0
 
 
 #: Of whoever asks in this process itself.
@@ -58,7 +60,7 @@ PLAIN = Terms()
 class Step:
     """The logical unit that is billed once: one question, whatever it takes to answer it.
 
-    Its `terms` are the caller's.
+    Its `terms` are the caller's. `within` is the id of the step that this one is a part of: they share its cap.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Step:
     model: str
     started: float
     terms: Terms = PLAIN
+    within: str | None = None
 
     @property
     def sent(self) -> Sent | None:

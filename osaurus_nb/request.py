@@ -73,7 +73,8 @@ class RouteOptions:
     `fallbacks` are model names that may answer instead, in order, before anything was shown.
     `deadline` is for the whole step, in seconds. `strict_params` turns every warning into an error. `max_cost_micro`
     is the most that the step may cost, in millionths of a US dollar. `turn` is the caller's own name for a
-    conversation that shall stay with its model. `explain` asks for the route in the answer.
+    conversation that shall stay with its model. `explain` asks for the route in the answer. `fusion`: several models
+    answer and another one judges, in any case (`required`) or where the question is worth it (`auto`).
     """
 
     mode: Mode | None = None
@@ -86,6 +87,7 @@ class RouteOptions:
     deadline: float | None = None
     strict_params: bool = False
     max_cost_micro: int | None = None
+    fusion: Literal["auto", "required"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """How a question is routed: what it needs, how models are weighed, and why one was chosen. Values only.
 
-Nothing here holds a word of a question: an explanation is as safe to keep as a line of the ledger.
+Nothing here holds a word of a question: an explanation is as safe to keep as a line of the ledger. Only what a panel
+said is words; its owner sees it, and it is never written down.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from osaurus_nb.models import Usage
 
 #: How candidates are weighed. `local-first` asks this machine and its networks before all others; `local-strict` asks
 #: nobody else, whatever happens.
@@ -142,3 +145,48 @@ class Explanation:
     @property
     def chosen(self) -> tuple[Ranked, ...]:
         return self.ranked[: self.chain]
+
+
+#: What became of a panelist: `late` ran out of its own time, `cancelled` was not waited for, as the others agreed.
+PanelOutcome = Literal["answered", "failed", "late", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Panelist:
+    """One of the models that were asked side by side. `text` is what it answered, for who asked and nobody else.
+
+    `agreement` is how much it says what the others say, from 0 to 1; None where nobody else answered. `error` is a
+    stable code. `cost_micro` is None where it is not known.
+    """
+
+    model: str
+    provider: str
+    outcome: PanelOutcome
+    text: str = field(default="", repr=False)
+    agreement: float | None = None
+    cost_micro: int | None = None
+    usage: Usage | None = None
+    seconds: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Analysis:
+    """What the judge finds in the panel's answers, sentence by sentence."""
+
+    consensus: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
+    partial_coverage: tuple[str, ...] = ()
+    unique_insights: tuple[str, ...] = ()
+    blind_spots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Several models' answers to one question, and what `judge` made of them. None judged where one had to do."""
+
+    panelists: tuple[Panelist, ...]
+    analysis: Analysis | None = None
+    judge: str | None = None
+    #: Enough of them agreed before the others were done.
+    early: bool = False
