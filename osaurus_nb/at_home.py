@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from osaurus_nb.catalog import names
 from osaurus_nb.catalog.forwarders import forwards
@@ -15,7 +16,9 @@ from osaurus_nb.directory import LIST_TTL, Directory, Sources
 from osaurus_nb.errors import LocalOnly, ModelNotFound, OsaurusError
 from osaurus_nb.events import Warned
 from osaurus_nb.models import LOCAL, ModelCard
-from osaurus_nb.ports import Adapter, Clock, Confined
+from osaurus_nb.ports import Adapter, Clock, Confined, Terms
+from osaurus_nb.request import ChatRequest
+from osaurus_nb.routes import Profile
 from osaurus_nb.routing.plan import Candidate
 
 #: Seconds that a question waits for the list of a server here that may say who answers in truth.
@@ -26,6 +29,17 @@ _REMEDY = "Choose a model of this machine or its networks (`osaurus-nb models` l
 def twin(adapter: Adapter) -> Adapter | None:
     """The adapter, held to this machine and its networks; None where it is elsewhere, or cannot be held."""
     return adapter.confined() if isinstance(adapter, Confined) else None
+
+
+def stays(terms: Terms, request: ChatRequest | None, profile: Profile | None) -> bool:
+    """Must this question stay here, by the word of anybody?"""
+    modes = (request.route.mode if request is not None else None, profile.mode if profile is not None else None)
+    return terms.local_only or "local-strict" in modes
+
+
+def held_at_home(request: ChatRequest) -> ChatRequest:
+    """The question as one that says itself that it must stay here."""
+    return replace(request, route=replace(request.route, mode="local-strict"))
 
 
 class Home:
@@ -93,15 +107,15 @@ class HomeDirectory(Directory):
             raise LocalOnly(f"'{found.card.name}' was not asked: it is answered by {to}. {_REMEDY}", param="model")
         return found
 
-    async def candidates(self, wanted: Sequence[str]) -> tuple[list[Candidate], tuple[Warned, ...]]:
-        """The first, which must be here, and those of the others that are."""
-        chosen, left = [await self.candidate(wanted[0])], list[Warned]()
-        for name in wanted[1:]:
+    async def fallbacks(self, wanted: Iterable[str]) -> tuple[Sequence[Candidate], Sequence[Warned]]:
+        """Those of them that are here."""
+        chosen, left = list[Candidate](), list[Warned]()
+        for name in wanted:
             try:
                 chosen.append(await self.candidate(name))
             except (LocalOnly, ModelNotFound) as error:
                 left.append(Warned("local_only", f"The fallback '{name}' is left out. {error}"))
-        return chosen, tuple(left)
+        return chosen, left
 
     def of(self, cards: Iterable[ModelCard]) -> list[Candidate]:
         return super().of(card for card in cards if forwards(card) is None)

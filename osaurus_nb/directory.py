@@ -111,8 +111,8 @@ class Directory:
         card = card or names.prefixed(name, self._connections.known) or await self._search(name)
         return Candidate(card, adapters[card.provider])
 
-    async def candidates(self, wanted: Sequence[str]) -> tuple[list[Candidate], tuple[Warned, ...]]:
-        """A model and those that may answer instead, by their names; and what is to be said of those left out."""
+    async def fallbacks(self, wanted: Iterable[str]) -> tuple[Sequence[Candidate], Sequence[Warned]]:
+        """Those that may answer instead, by their names; and what is to be said of those left out."""
         return [await self.candidate(name) for name in wanted], ()
 
     def of(self, cards: Iterable[ModelCard]) -> list[Candidate]:

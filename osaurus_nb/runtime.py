@@ -10,11 +10,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+from osaurus_nb.at_home import Home, HomeDirectory, held_at_home, stays
 from osaurus_nb.decisions import DecisionRequest, Decisions
-from osaurus_nb.directory import Directory, Sources
+from osaurus_nb.directory import Directory, Sources, as_sources
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import Unsupported
-from osaurus_nb.events import AttemptStarted, Event, Failed, Finished, Routed
+from osaurus_nb.events import AttemptStarted, Event, Failed, Finished, Routed, Warned
 from osaurus_nb.models import ModelCard, SourceStatus, Tested, TokenCount
 from osaurus_nb.ports import (
     PLAIN,
@@ -79,7 +80,10 @@ class Backend(Protocol):
 
 
 class Runtime:
-    """Everything that one process needs to answer. Belongs to one event loop."""
+    """Everything that one process needs to answer. Belongs to one event loop.
+
+    With the sources of a `Home` it asks nobody but this machine and its networks, whatever is asked of it.
+    """
 
     def __init__(
         self,
@@ -98,7 +102,14 @@ class Runtime:
         self._chooser = chooser or Chooser(Health(self._clock))
         #: How providers and models have done lately.
         self.health = self._chooser.health
-        self._directory = Directory(sources, self._clock)
+        everybody = as_sources(sources)
+        if isinstance(everybody, Home):
+            self._directory: Directory = HomeDirectory(everybody, self._clock)
+            self._home = self._directory
+        else:
+            self._directory = Directory(everybody, self._clock)
+            here = Home(everybody, lent=True)
+            self._home = HomeDirectory(here, self._clock, known_elsewhere=self._directory.known)
         self._broken: set[int] = set()
 
     @property
@@ -145,12 +156,13 @@ class Runtime:
 
         With `terms.sent`, `request` need only be the head of it: who cannot hand it on as it is reads the rest.
         """
-        plan, choice = await self._plan(request, terms)
+        directory = self._where(terms, request)
+        plan, choice, left_out = await self._plan(request, terms, directory)
         if choice is not None:
             request, terms = choice.request, _as_chosen(terms, request, choice)
         step = self._step(request, terms)
         routed = () if plan.why is None else (Routed(plan.why),)
-        for first in (*routed, *request.warnings):
+        for first in (*routed, *request.warnings, *left_out):
             self._tell(step, first)
             yield first
         answering = ""
@@ -159,7 +171,7 @@ class Runtime:
                 if isinstance(event, AttemptStarted):
                     answering = event.model
                 elif isinstance(event, Failed | Finished):
-                    event = self._last(event, plan, choice, answering)  # noqa: PLW2901 - the end is told with advice
+                    event = self._last(event, plan, choice, answering, directory)  # noqa: PLW2901 - the end is told with advice
                 self._tell(step, event)
                 yield event
 
@@ -170,8 +182,8 @@ class Runtime:
         """
         profile = self._profile(request)
         if profile is not None:
-            return (await self._choose(request, profile, terms)).explanation
-        plan, _ = await self._plan(request, terms)
+            return (await self._choose(request, profile, terms, self._where(terms, request))).explanation
+        plan, _, _ = await self._plan(request, terms, self._where(terms, request))
         named = tuple(Ranked(each.card.name, each.card.provider, 0.0) for each in plan.candidates)
         return Explanation(request.model, mode=request.route.mode or "balanced", ranked=named, chain=len(named))
 
@@ -183,7 +195,7 @@ class Runtime:
 
         With `sent`, `request` is only the head of what the caller wrote.
         """
-        candidate = await self._directory.candidate(request.model)
+        candidate = await self._where(PLAIN, request).candidate(request.model)
         card, adapter = candidate.card, candidate.adapter
         within = self._timeouts
         if request.route.deadline is not None:
@@ -199,7 +211,7 @@ class Runtime:
 
     async def embed(self, request: EmbeddingRequest, terms: Terms = PLAIN) -> Embeddings:
         """One vector for each text, by the named model and no other: vectors of two models do not compare."""
-        candidate = await self._directory.candidate(request.model)
+        candidate = await self._where(terms).candidate(request.model)
         card, adapter = candidate.card, candidate.adapter
         if not isinstance(adapter, Embedder):
             raise Unsupported(f"'{card.provider}' has no embeddings.", param="model")
@@ -211,7 +223,7 @@ class Runtime:
 
     async def decide(self, request: DecisionRequest, terms: Terms = PLAIN) -> Decisions:
         """Each question with the probability of each of its options, by the named model and no other."""
-        candidate = await self._directory.candidate(request.model)
+        candidate = await self._where(terms).candidate(request.model)
         answer, step, size = None, self._step(request, terms), partial(estimate_texts, deciding.texts(request))
         if isinstance(candidate.adapter, Decider):
             async with metered(self._ledger, candidate, step, size) as account:
@@ -225,32 +237,44 @@ class Runtime:
         return answer if answer.usage is not None else replace(answer, usage=size())
 
     async def aclose(self) -> None:
-        await self._directory.aclose()
+        await self._home.aclose()
+        if self._directory is not self._home:
+            await self._directory.aclose()
         await self._ledger.aclose()
 
     def _step(self, request: ChatRequest | DecisionRequest | EmbeddingRequest, terms: Terms) -> Step:
         id = uuid.uuid4().hex
         return Step(id, terms.request_id or id, request.model, self._clock.monotonic(), terms=terms)
 
-    async def _plan(self, request: ChatRequest, terms: Terms) -> tuple[Plan, Choice | None]:
+    def _where(self, terms: Terms, request: ChatRequest | None = None) -> Directory:
+        """Where models are looked for, and who asks them: all, or only this machine and its networks."""
+        profile = self._profile(request) if request is not None else None
+        return self._home if stays(terms, request, profile) else self._directory
+
+    async def _plan(
+        self, request: ChatRequest, terms: Terms, directory: Directory
+    ) -> tuple[Plan, Choice | None, Sequence[Warned]]:
         """The named model and the caller's fallbacks, or whom a profile chooses. Raises NoEligibleModel for nobody."""
         profile = self._profile(request)
         if profile is None:
-            chosen = [await self._directory.candidate(name) for name in (request.model, *request.route.fallbacks)]
-            return chain(request.model, chosen), None
-        choice = await self._choose(request, profile, terms)
-        behind = [await self._directory.candidate(name) for name in choice.request.route.fallbacks]
-        candidates = [*self._directory.of(choice.cards), *behind]
+            first = await directory.candidate(request.model)
+            behind, left_out = await directory.fallbacks(request.route.fallbacks)
+            return chain(request.model, (first, *behind)), None, left_out
+        choice = await self._choose(request, profile, terms, directory)
+        behind, left_out = await directory.fallbacks(choice.request.route.fallbacks)
+        candidates = [*directory.of(choice.cards), *behind]
         if not candidates:
             raise nobody(choice.explanation)
-        return replace(chain(request.model, candidates), why=choice.explanation), choice
+        return replace(chain(request.model, candidates), why=choice.explanation), choice, left_out
 
     def _profile(self, request: ChatRequest) -> Profile | None:
         return self._chooser.profile(request, self._directory.knows)
 
-    async def _choose(self, request: ChatRequest, profile: Profile, terms: Terms) -> Choice:
+    async def _choose(self, request: ChatRequest, profile: Profile, terms: Terms, directory: Directory) -> Choice:
         whole = request if terms.sent is None else terms.sent.read()
-        cards = await self._directory.choosable()
+        if directory is self._home:
+            whole = held_at_home(whole)
+        cards = await directory.choosable()
         return self._chooser.choose(whole, profile, cards, budget_left_micro=await self._left(terms))
 
     async def _left(self, terms: Terms) -> int | None:
@@ -258,15 +282,17 @@ class Runtime:
         standing = [state.left_micro for state in await self._ledger.budgets(terms.origin)]
         return min((*standing, *(cap.limit_micro for cap in terms.caps)), default=None)
 
-    def _last(self, event: Failed | Finished, plan: Plan, choice: Choice | None, answering: str) -> Event:
+    def _last(
+        self, event: Failed | Finished, plan: Plan, choice: Choice | None, answering: str, directory: Directory
+    ) -> Event:
         """What is learnt from an end; a failure gets advice."""
         if isinstance(event, Failed):
             if choice is not None:
                 self._chooser.failed(choice)
-            return Failed(advised(event.error, self._directory.known()))
+            return Failed(advised(event.error, directory.known()))
         answered = next((each.card.provider for each in plan.candidates if each.card.name == answering), None)
         if answered is not None:
-            self._directory.answered(answered)
+            directory.answered(answered)
         if choice is not None:
             self._chooser.answered(choice, answering)
         return event
