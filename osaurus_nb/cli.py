@@ -112,7 +112,7 @@ def _ask_passphrase() -> None:
     ask_passphrase(Terminal())
 
 
-def _perform(options: argparse.Namespace) -> None:
+def _perform(options: argparse.Namespace) -> int:
     from osaurus_nb.commands.grammar import perform  # noqa: PLC0415
     from osaurus_nb.commands.person import Terminal  # noqa: PLC0415
 
@@ -123,6 +123,7 @@ def _perform(options: argparse.Namespace) -> None:
         _print_table([told.head, *told.rows])
     for note in told.notes:
         print(note, file=sys.stderr)
+    return int(told.faulty)
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:

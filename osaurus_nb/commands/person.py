@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +13,7 @@ from osaurus_nb.secrets import asking
 
 if TYPE_CHECKING:
     from osaurus_nb.accounts import Ledger
+    from osaurus_nb.models import ModelCard
 
 
 class Person(Protocol):
@@ -49,6 +50,9 @@ class Person(Protocol):
 
     def books(self) -> AbstractContextManager[Ledger]:
         """What was spent, as whoever answers their questions keeps it."""
+
+    def models(self) -> AbstractContextManager[Sequence[ModelCard]]:
+        """Every model that they can name now."""
 
 
 class Terminal:
@@ -108,6 +112,13 @@ class Terminal:
         with Client() as client:
             yield client.ledger
 
+    @contextmanager
+    def models(self) -> Iterator[Sequence[ModelCard]]:
+        from osaurus_nb.client import Client  # noqa: PLC0415 - as above
+
+        with Client() as client:
+            yield client.models()
+
     def _refuse_waiting(self) -> None:
         """A cell's command is on a terminal of its own, at which nobody is: it would wait for ever."""
         if self._in_a_cell and sys.stdin.isatty():
@@ -119,10 +130,17 @@ class Notebook:
 
     offers = False
 
-    def __init__(self, *, connected: bool = False, books: Callable[[], Ledger] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        connected: bool = False,
+        books: Callable[[], Ledger] | None = None,
+        models: Callable[[], Sequence[ModelCard]] | None = None,
+    ) -> None:
         #: A kernel that is connected asks nobody by itself: what only it knows helps nobody.
         self.leaves = connected
         self._books = books
+        self._models = models
 
     def spelled(self, command: str) -> str:
         return f"`%osaurus {command}`"
@@ -158,6 +176,12 @@ class Notebook:
         if self._books is None:
             raise AssertionError("a notebook whose client is not told has no books")
         yield self._books()  # its client stays open
+
+    @contextmanager
+    def models(self) -> Iterator[Sequence[ModelCard]]:
+        if self._models is None:
+            raise AssertionError("a notebook whose client is not told has no models")
+        yield self._models()
 
 
 def _kept(what: str, command: str) -> ConfigError:

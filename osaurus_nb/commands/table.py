@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from osaurus_nb.commands import budget, doctor, identity, ledger, providers, router, usage, vault
+from osaurus_nb.commands import budget, doctor, identity, ledger, profiles, providers, router, usage, vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, Command] = {
     "vault": Command(vault.HELP, vault.configure, vault.ACTIONS),
     "identity": Command(identity.HELP, identity.configure, identity.ACTIONS),
     "router": Command(router.HELP, router.configure, router.ACTIONS),
+    "profiles": Command(profiles.HELP, profiles.configure, profiles.ACTIONS),
     "ledger": Command(ledger.HELP, ledger.configure, ledger.ACTIONS),
     "usage": Command(usage.HELP, usage.configure, usage.ACTIONS),
     "budget": Command(budget.HELP, budget.configure, budget.ACTIONS),

@@ -122,7 +122,11 @@ def _shared(name: str) -> Command:
 
     def command(session: Session, rest: str) -> None:
         client = session.client
-        person = Notebook(connected=client.settings.url is not None, books=lambda: Ledger(client.ledger, portal()))
+        person = Notebook(
+            connected=client.settings.url is not None,
+            books=lambda: Ledger(client.ledger, portal()),
+            models=lambda: portal().run(client.models()),
+        )
         told = perform(arguments.shared(name, rest), person)
         if told.rows:
             show(session.shell, _markup.table(told.head, told.rows))

@@ -35,6 +35,7 @@ Options: `-m MODEL`, `-s "system prompt"`, `-t 0.7`, `--max-tokens N`, `--seed N
 | `%osaurus router` | the Router's balance and usage; `checkout AMOUNT` |
 | `%osaurus usage` | what was spent today, in this notebook and by the last run of a cell |
 | `%osaurus ledger` | the last calls and what each cost; `--by cell`, `--last 7d`, `--orphans` |
+| `%osaurus profiles` | ways to choose a model: `list`, `show frontier`, `lint` checks them beside the models at hand |
 | `%osaurus budget` | how much may be spent; `day 5`, `notebook 2`, `cell 0.50`, `request 0.10`, `off` |
 | `%osaurus endpoint` | how other programs reach these models |
 | `%osaurus pull` | fetches the embedded model |

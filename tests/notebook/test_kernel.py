@@ -155,6 +155,7 @@ def test_an_interrupted_call_stops_the_model(kernel):
                 "vault",
                 "identity",
                 "router",
+                "profiles",
                 "ledger",
                 "usage",
                 "budget",
