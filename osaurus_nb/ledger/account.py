@@ -95,7 +95,11 @@ class OpenAccount:
         if self._charge is not None:
             return Cost(self._charge.cost_micro, "provider")
         tariff = self._opened.tariff
-        return tariff.cost(self._known_usage(), self._clock.now()) if tariff is not None else UNKNOWN
+        if tariff is None:
+            return UNKNOWN
+        # What does not add up is kept as it was told, but no budget is spent by it.
+        usage = self._own_count() if self._usage is not None and self._usage.absurd else self._known_usage()
+        return tariff.cost(usage, self._clock.now())
 
     def close(self, error: OsaurusError | None = None) -> None:
         if self._closed:
@@ -144,8 +148,9 @@ class OpenAccount:
         return isinstance(fault, _WORKED) or getattr(fault, "upstream_status", None) == _GATEWAY_TIMEOUT
 
     def _known_usage(self) -> Usage:
-        if self._usage is not None:
-            return self._usage
+        return self._usage if self._usage is not None else self._own_count()
+
+    def _own_count(self) -> Usage:
         given, _ = self._opened.size()
         made = -(-(self._words + self._thought) // _PER_TOKEN) + self._frames
         return Usage(given, made, estimated=True)
