@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from osaurus_nb.front import pull
     from osaurus_nb.messages import Message, assistant, image, system, user
     from osaurus_nb.notebook.nested import allow_nested_loop
+    from osaurus_nb.rehearsal import chaos
     from osaurus_nb.reply import Reply
     from osaurus_nb.request import ResponseFormat, Tool
 
@@ -38,6 +39,7 @@ _DOORS = {
     "allow_nested_loop": "osaurus_nb.notebook.nested",
     "assistant": "osaurus_nb.messages",
     "budget": "osaurus_nb.caps",
+    "chaos": "osaurus_nb.rehearsal",
     "image": "osaurus_nb.messages",
     "ledger": "osaurus_nb.ledger",
     "providers": "osaurus_nb.providers",
@@ -59,6 +61,7 @@ __all__ = [
     "allow_nested_loop",
     "assistant",
     "budget",
+    "chaos",
     "image",
     "ledger",
     "providers",

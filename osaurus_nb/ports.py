@@ -27,6 +27,7 @@ from osaurus_nb.spending import (
     Tariff,
     Total,
 )
+from osaurus_nb.trouble import Rehearsal
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Terms:
     local_only: bool = False
     #: So many panels it is already a part of: who is asked by a panel opens none.
     fusion_depth: int = 0
+    #: Faults on purpose, for whoever tries how well he is prepared.
+    chaos: Rehearsal | None = None
 
 
 #: Of whoever asks in this process itself.

@@ -43,7 +43,9 @@ from osaurus_nb.routing.health import Health
 from osaurus_nb.routing.metering import Unkept, metered
 from osaurus_nb.routing.plan import Plan, chain
 from osaurus_nb.routing.refusals import nobody
+from osaurus_nb.routing.stage import Stage
 from osaurus_nb.routing.tokens import estimate, estimate_texts
+from osaurus_nb.routing.troubled import marked, strike, warning
 
 log = logging.getLogger("osaurus_nb")
 
@@ -102,6 +104,7 @@ class Runtime:
         self._chooser = chooser or Chooser(Health(self._clock))
         #: How providers and models have done lately.
         self.health = self._chooser.health
+        self._stage = Stage(self._chooser, self._clock)
         everybody = as_sources(sources)
         if isinstance(everybody, Home):
             self._directory: Directory = HomeDirectory(everybody, self._clock)
@@ -161,7 +164,8 @@ class Runtime:
         if choice is not None:
             request, terms = choice.request, _as_chosen(terms, request, choice)
         step = self._step(request, terms)
-        routed = () if plan.why is None else (Routed(plan.why),)
+        played = () if terms.chaos is None else (warning(terms.chaos),)
+        routed = (*played, *(() if plan.why is None else (Routed(plan.why),)))
         for first in (*routed, *request.warnings, *left_out):
             self._tell(step, first)
             yield first
@@ -188,7 +192,7 @@ class Runtime:
         return Explanation(request.model, mode=request.route.mode or "balanced", ranked=named, chain=len(named))
 
     def _walk(self, plan: Plan, request: ChatRequest, step: Step) -> AsyncGenerator[Event, None]:
-        return engine.run(plan, request, step, timeouts=self._timeouts, meter=self._ledger, health=self.health)
+        return engine.run(plan, request, step, timeouts=self._timeouts, meter=self._ledger, health=self._stage.chooser(step.terms.chaos).health)
 
     async def count_tokens(self, request: ChatRequest, *, sent: Sent | None = None) -> TokenCount:
         """The prompt's tokens by the one who knows the model; an estimate, marked, where nobody counts.
@@ -217,8 +221,10 @@ class Runtime:
             raise Unsupported(f"'{card.provider}' has no embeddings.", param="model")
         size = partial(estimate_texts, request.inputs)
         async with metered(self._ledger, candidate, self._step(request, terms), size) as account:
+            await strike(terms.chaos, card)
             answer = await adapter.embed(request, card, self._timeouts)
             account.used(answer.usage or size())
+        answer = marked(answer, terms.chaos)
         return answer if answer.usage is not None else replace(answer, usage=size())
 
     async def decide(self, request: DecisionRequest, terms: Terms = PLAIN) -> Decisions:
@@ -227,6 +233,7 @@ class Runtime:
         answer, step, size = None, self._step(request, terms), partial(estimate_texts, deciding.texts(request))
         if isinstance(candidate.adapter, Decider):
             async with metered(self._ledger, candidate, step, size) as account:
+                await strike(terms.chaos, candidate.card)
                 answer = await candidate.adapter.decide(request, candidate.card, self._timeouts)
                 if answer is None:
                     account.void()
@@ -234,6 +241,7 @@ class Runtime:
                     account.used(answer.usage or size())
         if answer is None:
             answer = await deciding.decide(request, candidate, step, self._walk, timeouts=self._timeouts)
+        answer = marked(answer, terms.chaos)
         return answer if answer.usage is not None else replace(answer, usage=size())
 
     async def aclose(self) -> None:
@@ -275,7 +283,9 @@ class Runtime:
         if directory is self._home:
             whole = held_at_home(whole)
         cards = await directory.choosable()
-        return self._chooser.choose(whole, profile, cards, budget_left_micro=await self._left(terms))
+        chooser = self._stage.chooser(terms.chaos)
+        choice = chooser.choose(whole, profile, cards, budget_left_micro=await self._left(terms))
+        return choice if terms.chaos is None else replace(choice, key=None)  # nobody stays with whom he met on a stage
 
     async def _left(self, terms: Terms) -> int | None:
         """The least that is left under the caps that hold for this question; None where none does."""

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from osaurus_nb import origin
+from osaurus_nb import origin, rehearsal
 from osaurus_nb.caps import Budget
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import Answer, CostReported, Event, Failed, Fold, PartEnded, Warned, fold, is_visible
@@ -45,8 +45,9 @@ class _Round:
 
 
 def terms(budgets: Sequence[Budget]) -> Terms:
-    """Those of a question that is asked here and now, under these budgets."""
-    return Terms(origin=origin.current(), caps=tuple(budget.cap for budget in budgets))
+    """Those of a question that is asked here and now, under these budgets, with the faults on purpose that hold."""
+    caps = tuple(budget.cap for budget in budgets)
+    return Terms(origin=origin.current(), caps=caps, chaos=rehearsal.holding())
 
 
 class Turn:

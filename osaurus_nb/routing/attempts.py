@@ -10,7 +10,7 @@ from math import inf
 from osaurus_nb.errors import Cancelled, OsaurusError, ProviderError, TooSlow, Unreachable
 from osaurus_nb.events import CostReported, Event, Finished, UsageReported, Warned, is_token, is_visible
 from osaurus_nb.models import ROUTER
-from osaurus_nb.ports import Account, Attempt, Bid, Meter, Step, Timeouts
+from osaurus_nb.ports import Account, Adapter, Attempt, Bid, Meter, Step, Timeouts
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.resilience.classify import Verdict, classify
 from osaurus_nb.resilience.deadline import Deadline
@@ -18,6 +18,7 @@ from osaurus_nb.routes import Label
 from osaurus_nb.routing.health import Health, Pace
 from osaurus_nb.routing.plan import Candidate
 from osaurus_nb.routing.tokens import estimate
+from osaurus_nb.routing.troubled import Troubled, troubling
 from osaurus_nb.routing.watchdog import Expired, Watchdog
 from osaurus_nb.spending import Cost
 
@@ -49,6 +50,7 @@ class Attempts:
         self._deadline = Deadline.after(request.route.deadline, self._now())
         self._accounts: list[Account] = []
         self._number = 0
+        self._first: str | None = None
 
     def next(self) -> int:
         """The number of the attempt that is asked now, from 1."""
@@ -86,7 +88,7 @@ class Attempts:
                 asked, attempt = _narrowed(self._whole(), room), replace(attempt, sent=None)
                 yield _narrow(room)
             call.watch(attempt.timeouts)
-            async with aclosing(candidate.adapter.stream(asked, candidate.card, attempt)) as stream:
+            async with aclosing(self._adapter(candidate).stream(asked, candidate.card, attempt)) as stream:
                 while True:
                     event = await call.dog.next(stream)
                     call.saw(event)
@@ -105,6 +107,15 @@ class Attempts:
             raise
         finally:
             call.over(fault)
+
+    def _adapter(self, candidate: Candidate) -> Adapter | Troubled:
+        """Who is asked; where faults are made on purpose, perhaps one in between."""
+        self._first = self._first or candidate.card.name
+        if self._step.terms.chaos is None:
+            return candidate.adapter
+        first = candidate.card.name == self._first
+        trouble = troubling(self._step.terms.chaos, candidate.card, first=first)
+        return candidate.adapter if trouble is None else Troubled(candidate.adapter, trouble)
 
     def _patience(self, candidate: Candidate) -> Timeouts:
         """How long it may take if the caller has all the time there is; one that is known to be slow gets more."""
