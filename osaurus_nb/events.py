@@ -14,7 +14,7 @@ from typing import Literal
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.errors import Warned as Warned  # noqa: PLC0414 - an event too, and told so to the type checker
 from osaurus_nb.messages import Message, Opaque, Part, Reasoning, Text, ToolCall
-from osaurus_nb.models import Charge, Timings, Usage
+from osaurus_nb.models import Charge, EndpointClass, Timings, Usage
 from osaurus_nb.routes import Explanation, Panel
 from osaurus_nb.spending import Cost
 

@@ -61,27 +61,34 @@ class Address:
     path: Sequence[str] = ()
     query: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
 
-    def terms(self, *, sent: Sent | None = None, most: int | None = None, whole: bool = False) -> Terms:
-        """On which terms this caller asks. `most` is what a question without a route of its own may cost, in micro.
+    def terms(
+        self, *, sent: Sent | None = None, most: int | None = None, whole: bool = False, local_only: bool = False
+    ) -> Terms:
+        """On which terms this caller asks. `whole`: he gets the answer in one piece.
 
-        `whole`: he gets the answer in one piece.
+        A question without a route of its own may cost `most`, in micro, and is for this machine with `local_only`.
         """
         return Terms(
             self.request_id,
-            sent,
+            self.whole(sent),
             self.headers.get("idempotency-key"),
             self.caller.spends,
             self._origin(),
             whole,
             (*terms.caps(self.headers), *([Cap(f"request:{self.request_id}", most)] if most is not None else [])),
+            local_only or terms.local_only(self.headers),
         )
 
-    def limited(self, request: ChatRequest) -> ChatRequest:
-        """The question, which may cost no more than its body and its headers allow."""
-        most = self.most(request.route.max_cost_micro)
-        if most == request.route.max_cost_micro:
-            return request
-        return replace(request, route=replace(request.route, max_cost_micro=most))
+    def whole(self, sent: Sent | None) -> Sent | None:
+        """What he wrote; whoever reads all of it finds it routed as its head is."""
+        return replace(sent, read=lambda: self.routed(sent.read())) if sent is not None else None
+
+    def routed(self, request: ChatRequest) -> ChatRequest:
+        """The question, routed as its headers say where its body does not; it may cost no more than both allow."""
+        route = replace(
+            terms.routed(request.route, self.headers), max_cost_micro=self.most(request.route.max_cost_micro)
+        )
+        return request if route == request.route else replace(request, route=route)
 
     def most(self, said: int | None) -> int | None:
         """What an answer may cost, in micro, if its body says this much: the header may only make it less."""

@@ -19,7 +19,6 @@ from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.events import Event
 from osaurus_nb.models import LOCAL, Capabilities, Diagnosis, ModelCard, Price, SourceStatus, Tested, TokenCount
-from osaurus_nb.money import exact
 from osaurus_nb.ports import PLAIN, Terms
 from osaurus_nb.providers.exchange import exchange, fetch
 from osaurus_nb.providers.gateway_books import GatewayBooks
@@ -27,7 +26,8 @@ from osaurus_nb.providers.http import AddressPolicy, Answer, Call, HttpDoor
 from osaurus_nb.providers.server_events import server_events
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.resilience.retry_after import retry_after
-from osaurus_nb.wire import _counting, embeddings, openai_chat
+from osaurus_nb.routes import Explanation
+from osaurus_nb.wire import _counting, _routing, embeddings, explanation, openai_chat
 from osaurus_nb.wire import terms as carried
 from osaurus_nb.wire.decisions import openai as openai_decisions
 from osaurus_nb.wire.embeddings import openai
@@ -63,7 +63,7 @@ class Gateway:
     async def stream(self, request: ChatRequest, terms: Terms = PLAIN) -> AsyncGenerator[Event, None]:
         """One step over there; the server gives it its own id, which is on the `Started` event."""
         card = ModelCard(request.model, _NAME)
-        body = openai_chat.encode_request(request, card).body | _route(request)
+        body = _body(request, card, explain=True)
         call = self._call(f"/v1{openai_chat.endpoint(card)}", body, terms)
         decoder = openai_chat.gateway_decoder(card)
         async with aclosing(exchange(self._door, call, decoder, _revive, who=(_NAME, request.model))) as events:
@@ -74,7 +74,7 @@ class Gateway:
         """Of the very body that would be asked: the path is our own, as Chat Completions has none for this."""
         request = request if sent is None else sent.read()
         card = ModelCard(request.model, _NAME)
-        body = openai_chat.encode_request(request, card).body | _route(request)
+        body = _body(request, card)
         return _counting.read(await self._post("/v1/chat/completions/input_tokens", body), "input_tokens", card)
 
     async def embed(self, request: EmbeddingRequest, terms: Terms = PLAIN) -> Embeddings:
@@ -94,6 +94,14 @@ class Gateway:
         payload = await self._post("/v1/decisions", encoded.body, terms)
         answer = openai_decisions.decode_response(payload, request, card)
         return replace(answer, warnings=(*encoded.warnings, *answer.warnings))
+
+    async def explain(self, request: ChatRequest, terms: Terms = PLAIN) -> Explanation:
+        """Over there; nobody is asked."""
+        body = _body(request, ModelCard(request.model, _NAME), explain=True)
+        said = explanation.read((await self._post("/v1/route/explain", body, terms)).get("route"))
+        if said is None:
+            raise errors.BadAnswer("The server gave no explanation.", provider=_NAME)
+        return said
 
     async def models(self) -> Sequence[ModelCard]:
         payload = await self._get("/v1/models")
@@ -179,16 +187,10 @@ class Gateway:
         )
 
 
-def _route(request: ChatRequest) -> dict[str, Any]:
-    """Our own keys, which a plain provider would not know."""
-    route = request.route
-    keys = {
-        "fallbacks": list(route.fallbacks) or None,
-        "deadline_ms": int(route.deadline * 1000) if route.deadline is not None else None,
-        "max_cost": exact(route.max_cost_micro) if route.max_cost_micro is not None else None,
-        "strict_params": route.strict_params or None,
-    }
-    return {key: value for key, value in keys.items() if value is not None}
+def _body(request: ChatRequest, card: ModelCard, *, explain: bool = False) -> dict[str, Any]:
+    """The question, and our own keys, which a plain provider would not know."""
+    route = replace(request.route, explain=explain or request.route.explain)
+    return {**openai_chat.encode_request(request, card).body, **_routing.write(route)}
 
 
 def _revive(response: Answer, body: bytes) -> errors.OsaurusError:

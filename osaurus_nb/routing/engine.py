@@ -43,7 +43,7 @@ async def run(
         opening = _opening(plan, candidate, at)
         gate = Gate(candidate.card, hold=behind > 0, whole=step.terms.whole, opening=opening)
         number = attempts.next()
-        yield AttemptStarted(number, candidate.card.provider, candidate.card.name)
+        yield AttemptStarted(number, candidate.card.provider, candidate.card.name, candidate.card.endpoint)
         try:
             async with aclosing(attempts.ask(candidate, repeat=repeat, behind=behind)) as stream:
                 async for event in stream:

@@ -8,23 +8,36 @@ from typing import Any, get_args
 
 from osaurus_nb import events as ev
 from osaurus_nb.errors import OsaurusError
-from osaurus_nb.models import LOCAL_CLASSES, Capabilities, ModelCard
+from osaurus_nb.models import LOCAL_CLASSES, Capabilities, EndpointClass, ModelCard
 from osaurus_nb.spending import Cost, PriceSource
+from osaurus_nb.wire import explanation, panel
 from osaurus_nb.wire._liberal import as_mapping, as_rows
 
 RouteEvent = (
-    ev.Substituted | ev.Started | ev.AttemptStarted | ev.AttemptFailed | ev.Warned | ev.CostReported | ev.Routed
+    ev.Substituted
+    | ev.Started
+    | ev.AttemptStarted
+    | ev.AttemptFailed
+    | ev.Warned
+    | ev.CostReported
+    | ev.Routed
+    | ev.PanelReported
 )
 
 
 class Route:
-    """What the `osaurus` key says: who answered, after which attempts, with which warnings."""
+    """What the `osaurus` key says: who answered, after which attempts, with which warnings.
 
-    def __init__(self, request_id: str) -> None:
+    Why these were asked is told to who wants it `explained`: it is long.
+    """
+
+    def __init__(self, request_id: str, *, explained: bool = False) -> None:
+        self._explained = explained
         self._head: dict[str, Any] = {"request_id": request_id}
         self._attempts: list[dict[str, Any]] = []
         self._warnings: list[dict[str, Any]] = []
         self._cost: dict[str, Any] | None = None
+        self._panel: dict[str, Any] | None = None
 
     def note(self, event: RouteEvent) -> None:
         match event:
@@ -33,14 +46,18 @@ class Route:
             case ev.Substituted():
                 self._head["substituted"] = {"asked": event.asked, "reason": event.reason}
             case ev.AttemptStarted():
-                self._attempts.append({"number": event.number, "provider": event.provider, "model": event.model})
+                row = {"number": event.number, "provider": event.provider, "model": event.model}
+                self._attempts.append(row | ({"endpoint": event.endpoint} if event.endpoint is not None else {}))
             case ev.AttemptFailed():
                 row = {"number": event.number, "provider": event.provider, "model": event.model}
                 self._attempts.append(row | {"error": {"code": event.error.code, "message": event.error.message}})
             case ev.Warned():
                 self._warnings.append({"code": event.code, "message": event.message, "param": event.param})
             case ev.Routed():
-                self._head["route"] = asdict(event.explanation)
+                if self._explained:
+                    self._head["route"] = explanation.write(event.explanation, most=explanation.MOST)
+            case ev.PanelReported():
+                self._panel = panel.write(event.panel)
             case ev.CostReported():
                 self._cost = {key: value for key, value in asdict(event.cost).items() if value is not None}
 
@@ -48,6 +65,10 @@ class Route:
         """All of it at once, from an answer that is whole."""
         for event in (*answer.attempts, *answer.warnings, ev.Started(answer.provider, answer.model)):
             self.note(event)
+        if answer.route is not None:
+            self.note(ev.Routed(answer.route))
+        if answer.panel is not None:
+            self.note(ev.PanelReported(answer.panel))
         if answer.cost is not None:
             self.note(ev.CostReported(answer.cost))
 
@@ -55,13 +76,15 @@ class Route:
         return {**self._head, "attempts": list(self._attempts)}
 
     def last(self) -> dict[str, Any] | None:
-        said = {"warnings": list(self._warnings) or None, "cost": self._cost}
+        said = {"warnings": list(self._warnings) or None, "cost": self._cost, "panel": self._panel}
         return {key: value for key, value in said.items() if value is not None} or None
 
 
 def told(payload: Mapping[str, Any]) -> Iterator[RouteEvent]:
     """What such a key says of a route, as events again. What is no such thing is passed over."""
     said = as_mapping(payload.get("osaurus"))
+    if (route := explanation.read(said.get("route"))) is not None:
+        yield ev.Routed(route)
     for row in as_rows(said.get("attempts")):
         yield _attempt(row)
     if change := as_mapping(said.get("substituted")):
@@ -69,6 +92,8 @@ def told(payload: Mapping[str, Any]) -> Iterator[RouteEvent]:
     for row in as_rows(said.get("warnings")):
         param = row.get("param")
         yield ev.Warned(str(row.get("code")), str(row.get("message")), param if isinstance(param, str) else None)
+    if (asked := panel.read(said.get("panel"))) is not None:
+        yield ev.PanelReported(asked)
     if cost := as_mapping(said.get("cost")):
         yield ev.CostReported(_cost(cost))
 
@@ -110,7 +135,8 @@ def _attempt(row: Mapping[str, Any]) -> ev.AttemptStarted | ev.AttemptFailed:
     number = number if isinstance(number, int) else 0
     error = as_mapping(row.get("error"))
     if not error:
-        return ev.AttemptStarted(number, provider, model)
+        endpoint = row.get("endpoint")
+        return ev.AttemptStarted(number, provider, model, endpoint if endpoint in get_args(EndpointClass) else None)
     return ev.AttemptFailed(number, provider, model, OsaurusError(str(error.get("message"))))
 
 

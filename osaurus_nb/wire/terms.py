@@ -1,4 +1,4 @@
-"""Whose question it is and what it may cost, as headers between our own client and server. Pure.
+"""Whose question it is, what it may cost and how it is routed, as headers for our own server. Pure.
 
 Ids are percent-encoded UTF-8, and anybody's text: cut, not trusted. A budget that cannot be read is refused.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from osaurus_nb import money
 from osaurus_nb.errors import RequestError, Unsupported
 from osaurus_nb.ports import Terms
+from osaurus_nb.request import RouteOptions
 from osaurus_nb.spending import Cap, Origin
+from osaurus_nb.wire import _routing
 
 #: US dollars that the answer may cost, beside what the body says of it.
 MAX_COST = "X-Osaurus-Max-Cost"
@@ -25,6 +28,10 @@ _HEADERS: Mapping[str, str] = {
     "cell": "X-Osaurus-Cell",
     "run": "X-Osaurus-Run",
 }
+#: How it is routed, where its body does not say.
+MODE, PROFILE, TURN = "X-Route-Mode", "X-Osaurus-Profile", "X-Osaurus-Turn"
+#: `1`: nobody but that machine and its networks may hear of it, whatever the body says.
+LOCAL_ONLY = "X-Osaurus-Local-Only"
 _KIND = "budget:"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
@@ -35,6 +42,8 @@ def headers(terms: Terms) -> dict[str, str]:
     said = {name: _quoted(value) for field, name in _HEADERS.items() if (value := getattr(terms.origin, field))}
     if terms.caps:
         said[BUDGET] = ", ".join(_written(cap) for cap in terms.caps)
+    if terms.local_only:
+        said[LOCAL_ONLY] = "1"
     return said
 
 
@@ -55,6 +64,28 @@ def caps(headers: Mapping[str, str]) -> tuple[Cap, ...]:
 def most(headers: Mapping[str, str]) -> int | None:
     """What the answer may cost, in millionths of a US dollar. Raises RequestError that names the header."""
     return money.parse(headers[MAX_COST], MAX_COST) if MAX_COST in headers else None
+
+
+def local_only(headers: Mapping[str, str]) -> bool:
+    """Must it stay there? Raises RequestError for what could mean that and does not say so."""
+    said = headers.get(LOCAL_ONLY, "0").strip().lower()
+    return _routing.word(said, LOCAL_ONLY, ("1", "0", "true", "false")) in ("1", "true")
+
+
+def routed(route: RouteOptions, headers: Mapping[str, str]) -> RouteOptions:
+    """The options with what the headers say where the body says nothing. Raises RequestError that names the header."""
+    mode = _routing.mode(headers[MODE], MODE) if MODE in headers else None
+    profile, turn = (_named(headers, name) for name in (PROFILE, TURN))
+    return replace(
+        route,
+        mode="local-strict" if local_only(headers) else route.mode or mode,
+        profile=route.profile if route.profile is not None else profile,
+        turn=route.turn if route.turn is not None else turn,
+    )
+
+
+def _named(headers: Mapping[str, str], header: str) -> str | None:
+    return _routing.name(_unquoted(headers[header]), header) if header in headers else None
 
 
 def _written(cap: Cap) -> str:

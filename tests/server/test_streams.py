@@ -80,7 +80,7 @@ def test_a_substitute_is_named(server):
         assert answer.status == 200
         assert answer.headers["x-osaurus-model"] == "limited"
         assert answer.headers["x-osaurus-upstream-model"] == "good"
-        assert answer.headers["x-osaurus-fallback"] == "scripted/good"
+        assert answer.headers["x-osaurus-fallback"] == "the model asked for failed"
         assert answer.headers["x-osaurus-attempts"] == "2"
 
 

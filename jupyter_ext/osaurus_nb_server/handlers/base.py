@@ -42,7 +42,11 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _REQUEST_ID = ("X-Osaurus-Request-Id", "X-Request-Id", "Request-Id")
 _ROUTE = ("X-Osaurus-Provider", "X-Osaurus-Model", "X-Osaurus-Upstream-Model", "X-Osaurus-Warnings")
 _COST = ("X-Osaurus-Cost", "X-Osaurus-Cost-Source")
-_EXPOSED = ", ".join((*_REQUEST_ID, *_ROUTE, *_COST, "Retry-After"))
+_CHOICE = tuple(
+    f"X-Osaurus-{name}"
+    for name in ("Route-Mode", "Profile", "Intent", "Complexity", "Attempts", "Fallback", "Sticky", "Endpoint-Class")
+)
+_EXPOSED = ", ".join((*_REQUEST_ID, *_ROUTE, *_CHOICE, *_COST, "Retry-After"))
 
 
 @stream_request_body

@@ -21,7 +21,7 @@ class GenerateHandler(WorkHandler):
 
     async def work(self, address: Address) -> None:
         question = await self.dialect.read(self.codec, bytes(self.body), address)
-        request = address.limited(question.request)
+        request = address.routed(question.request)
         self.body = bytearray()
         route = Route(self.request_id, request.model)
         asked = Asked(route.request_id, int(time.time()), route.elapsed)

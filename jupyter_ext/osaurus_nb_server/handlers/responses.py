@@ -92,7 +92,7 @@ class CompactHandler(WorkHandler):
         codec: Any = self.codec
         turn = await recall.turn(codec, bytes(self.body), address.caller)
         self.body = bytearray()
-        request: ChatRequest = address.limited(codec.summary_request(turn.read, turn.stored))
+        request: ChatRequest = address.routed(codec.summary_request(turn.read, turn.stored))
         route = Route(self.request_id, request.model)
         answer = await self._asked(request, address.terms(), route)
         items = [*turn.stored, *turn.read.items(id=route.request_id)]

@@ -11,14 +11,16 @@ from osaurus_nb.events import (
     CostReported,
     Event,
     ReasoningDelta,
+    Routed,
     Started,
     Substituted,
     TextDelta,
     ToolCallStarted,
     Warned,
 )
-from osaurus_nb.models import Timings
+from osaurus_nb.models import EndpointClass, Timings
 from osaurus_nb.money import exact
+from osaurus_nb.routes import Explanation
 from osaurus_nb.spending import Cost
 
 #: Longest value that we put into a header.
@@ -38,11 +40,16 @@ class Route:
         self._substituted: Substituted | None = None
         self._warnings: list[Warned] = []
         self._cost: Cost | None = None
+        self._chosen: Explanation | None = None
+        self._endpoint: EndpointClass | None = None
 
     def note(self, event: Event) -> None:
         match event:
+            case Routed(explanation=explanation):
+                self._chosen = explanation
             case AttemptStarted(number=number):
                 self._attempts = number
+                self._endpoint = event.endpoint
             case Started():
                 self._started = event
             case Substituted():
@@ -72,13 +79,28 @@ class Route:
             yield "X-Osaurus-Provider", _plain(self._started.provider)
             yield "X-Osaurus-Upstream-Model", _plain(self._started.model)
             yield "X-Osaurus-Attempts", str(self._attempts)
+            if self._endpoint is not None:
+                yield "X-Osaurus-Endpoint-Class", self._endpoint
+        if self._chosen is not None:
+            yield from _choice(self._chosen)
         if self._substituted is not None:
-            yield "X-Osaurus-Fallback", _plain(self._substituted.answering)
+            yield "X-Osaurus-Fallback", _plain(self._substituted.reason)
         if self._cost is not None and self._cost.micro is not None:
             yield "X-Osaurus-Cost", exact(self._cost.micro)
             yield "X-Osaurus-Cost-Source", _source(self._cost)
         if self._warnings:
             yield "X-Osaurus-Warnings", _plain(", ".join(_short(warning) for warning in self._warnings))
+
+
+def _choice(chosen: Explanation) -> Iterator[tuple[str, str]]:
+    """Why these models: only where that was chosen, and not simply named."""
+    yield "X-Osaurus-Route-Mode", chosen.mode
+    if chosen.profile is not None:
+        yield "X-Osaurus-Profile", _plain(chosen.profile)
+    yield "X-Osaurus-Intent", chosen.intent
+    yield "X-Osaurus-Complexity", chosen.complexity
+    if chosen.sticky is not None:
+        yield "X-Osaurus-Sticky", _plain(chosen.sticky)
 
 
 def _short(warning: Warned) -> str:

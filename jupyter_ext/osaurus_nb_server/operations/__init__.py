@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from osaurus_nb_server.operations import counting, deciding, embedding
+from osaurus_nb_server.operations import counting, deciding, embedding, explaining
 from osaurus_nb_server.operations._operation import Operation, Outcome, Perform
 
 #: Paths below `/osaurus`, each with what it does.
-OPERATIONS: Mapping[str, Operation] = {**counting.ROWS, **deciding.ROWS, **embedding.ROWS}
+OPERATIONS: Mapping[str, Operation] = {
+    **counting.ROWS,
+    **deciding.ROWS,
+    **embedding.ROWS,
+    **explaining.ROWS,
+}
 
 __all__ = ["OPERATIONS", "Operation", "Outcome", "Perform"]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
-from osaurus_nb import money
 from osaurus_nb.errors import RequestError
 from osaurus_nb.events import AttemptStarted, Event, Started, Warned
 from osaurus_nb.runtime import Backend
+from osaurus_nb.wire import _routing
 from osaurus_nb_server.dialect import Address, Dialect
 
-_CAP = "max_cost"
+_OURS = ("max_cost", "local_only", "private")
 
 
 class Answered(Protocol):
@@ -44,20 +44,31 @@ class Outcome:
         return cls(body, asked, (AttemptStarted(1, *who), Started(*who), *answered.warnings))
 
 
-def without_cap(body: bytes) -> tuple[bytes, int | None]:
-    """The body without `max_cost`, our own key, and what that says in micro. Raises RequestError for no amount."""
-    if _CAP.encode() not in body:
-        return body, None
+class Limits(TypedDict):
+    """What a question without a route of its own says all the same: what it may cost, in micro, and where it stays."""
+
+    most: int | None
+    local_only: bool
+
+
+def without_ours(body: bytes, address: Address) -> tuple[bytes, Limits]:
+    """The body without our own keys `max_cost`, `local_only` and `private`, and what they say, beside the headers.
+
+    Raises RequestError that names the key.
+    """
+    if not any(key.encode() in body for key in _OURS):
+        return body, Limits(most=address.most(None), local_only=False)
     from osaurus_nb.wire._json import parse  # noqa: PLC0415 - it came with the dialect's codec, not with the server
 
     try:
         fields = parse(body)
     except RequestError:
-        return body, None  # whoever reads it next says what is wrong
-    if not isinstance(fields, dict) or _CAP not in fields:
-        return body, None
-    said = fields.pop(_CAP)
-    return json.dumps(fields).encode(), None if said is None else money.parse(said, _CAP)
+        fields = None  # whoever reads it next says what is wrong
+    if not isinstance(fields, dict):
+        return body, Limits(most=address.most(None), local_only=False)
+    said = _routing.read({key: fields.pop(key) for key in _OURS if key in fields})
+    limits = Limits(most=address.most(said.max_cost_micro), local_only=said.mode == "local-strict")
+    return json.dumps(fields).encode(), limits
 
 
 #: Does it: the backend, the body as it came and what else the request said.

@@ -29,7 +29,7 @@ def _row(dialect: Dialect, read: Read, write: Write) -> Operation:
     async def count(backend: Backend, body: bytes, address: Address) -> Outcome:
         codec = dialect.codec()
         request, sent = await read(codec, body, address)
-        counted: TokenCount = await backend.count_tokens(request, sent=sent)
+        counted: TokenCount = await backend.count_tokens(address.routed(request), sent=address.whole(sent))
         answer = write(codec, counted.input_tokens)
         if counted.estimated:
             return Outcome(answer | _MARK, request.model, (*request.warnings, _ESTIMATED))

@@ -9,14 +9,14 @@ from osaurus_nb.runtime import Backend
 from osaurus_nb.wire import decisions
 from osaurus_nb_server.dialect import Address
 from osaurus_nb_server.dialects import GEMINI, OLLAMA, OPENAI_CHAT, spoken
-from osaurus_nb_server.operations._operation import Operation, Outcome, without_cap
+from osaurus_nb_server.operations._operation import Operation, Outcome, without_ours
 
 
 async def _decide(backend: Backend, body: bytes, address: Address, format: str) -> Outcome:
     codec = decisions.load(format)
-    body, most = without_cap(body)
+    body, limits = without_ours(body, address)
     request = codec.decode_request(body)
-    answer = await backend.decide(request, address.terms(most=address.most(most)))
+    answer = await backend.decide(request, address.terms(**limits))
     return Outcome.of(answer, codec.encode_response(answer), asked=request.model)
 
 

@@ -11,7 +11,7 @@ from osaurus_nb.embeddings import EmbeddingRequest
 from osaurus_nb.runtime import Backend
 from osaurus_nb_server.dialect import Address, Dialect
 from osaurus_nb_server.dialects import GEMINI, OLLAMA, OPENAI_CHAT
-from osaurus_nb_server.operations._operation import Operation, Outcome, without_cap
+from osaurus_nb_server.operations._operation import Operation, Outcome, without_ours
 
 #: Reads the question with the codec of its dialect.
 Read = Callable[[Any, bytes, Address], EmbeddingRequest]
@@ -20,9 +20,9 @@ Read = Callable[[Any, bytes, Address], EmbeddingRequest]
 def _row(dialect: Dialect, module: str, read: Read) -> Operation:
     async def embed(backend: Backend, body: bytes, address: Address) -> Outcome:
         codec, began = import_module(module), time.monotonic()  # slow libraries came with the dialect's own codec
-        body, most = without_cap(body)
+        body, limits = without_ours(body, address)
         request = read(codec, body, address)
-        answer = await backend.embed(request, address.terms(most=address.most(most)))
+        answer = await backend.embed(request, address.terms(**limits))
         written = codec.encode_response(answer, request, seconds=time.monotonic() - began)
         return Outcome.of(answer, written, asked=request.model)
 

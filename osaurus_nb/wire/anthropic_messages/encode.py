@@ -37,7 +37,7 @@ class MessagesEncoder:
         self._id = id
         self._model = request.model
         self._usage: Usage | None = None
-        self._route = Route(id)
+        self._route = Route(id, explained=request.route.explain)
         self._begun = False
         self._finished = False
         self._next = 0
@@ -58,6 +58,7 @@ class MessagesEncoder:
                 | ev.Warned()
                 | ev.CostReported()
                 | ev.Routed()
+                | ev.PanelReported()
             ):
                 self._route.note(event)
                 if isinstance(event, ev.Substituted):

@@ -35,7 +35,7 @@ class GenerateEncoder:
         self._quiet = not (thinking or {}).get("includeThoughts", False)
         self._id = id
         self._model = request.model
-        self._route = Route(id)
+        self._route = Route(id, explained=request.route.explain)
         self._array = array
         self._begun = False
         self._usage: Usage | None = None
@@ -56,6 +56,7 @@ class GenerateEncoder:
                 | ev.Warned()
                 | ev.CostReported()
                 | ev.Routed()
+                | ev.PanelReported()
             ):
                 self._route.note(event)
                 if isinstance(event, ev.Substituted):

@@ -70,7 +70,7 @@ class LineEncoder:
     ) -> None:
         self._form = form
         self._head = {"model": request.model, "created_at": when(created)}
-        self._route = Route(id)
+        self._route = Route(id, explained=request.route.explain)
         self._elapsed = elapsed
         self._begun: float | None = None  # when the first word went out
         self._failed = False
@@ -93,6 +93,7 @@ class LineEncoder:
                 | ev.Warned()
                 | ev.CostReported()
                 | ev.Routed()
+                | ev.PanelReported()
             ):
                 self._route.note(event)
                 if isinstance(event, ev.Substituted):

@@ -32,7 +32,7 @@ class ChatEncoder:
         self._tools: dict[tuple[int, int], int] = {}
         self._opened: set[int] = set()
         self._usage: Usage | None = None
-        self._route = Route(id)
+        self._route = Route(id, explained=request.route.explain)
 
     def encode(self, event: ev.Event) -> bytes:
         match event:
@@ -58,6 +58,7 @@ class ChatEncoder:
                 | ev.Warned()
                 | ev.CostReported()
                 | ev.Routed()
+                | ev.PanelReported()
             ):
                 self._note(event)
             case ev.PartEnded() | ev.Relayed():

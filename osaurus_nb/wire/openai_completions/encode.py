@@ -38,7 +38,7 @@ class CompletionEncoder:
         self._written: dict[int, int] = {}
         self._thought = False
         self._usage: Usage | None = None
-        self._route = Route(id)
+        self._route = Route(id, explained=request.route.explain)
 
     def encode(self, event: ev.Event) -> bytes:
         match event:
@@ -60,6 +60,7 @@ class CompletionEncoder:
                 | ev.Warned()
                 | ev.CostReported()
                 | ev.Routed()
+                | ev.PanelReported()
             ):
                 self._route.note(event)
                 if isinstance(event, ev.Substituted):

@@ -33,7 +33,7 @@ class ResponsesEncoder:
         self._now = now
         self._response = resource(request, id=id, created=created)
         self._output = Output(id)
-        self._route = Route(id)
+        self._route = Route(id, explained=request.route.explain)
         self._usage: Usage | None = None
         self._sequence = 0
         self._relayed = False
@@ -56,6 +56,7 @@ class ResponsesEncoder:
                 | ev.Warned()
                 | ev.CostReported()
                 | ev.Routed()
+                | ev.PanelReported()
             ):
                 self._note(event)
             case ev.Relayed():
