@@ -11,8 +11,8 @@ from osaurus_nb.client import Client
 from osaurus_nb.commands.grammar import perform
 from osaurus_nb.commands.person import Notebook
 from osaurus_nb.commands.table import COMMANDS
-from osaurus_nb.ledger.verify import Verdict
-from osaurus_nb.ledger.verify import verify as check
+from osaurus_nb.ledger.verifying import Verdict
+from osaurus_nb.ledger.verifying import verify as check
 from osaurus_nb.spending import By, LedgerStatus
 from osaurus_nb.statement import Budgets, Entries, Sums
 

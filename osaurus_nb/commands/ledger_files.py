@@ -23,16 +23,15 @@ from osaurus_nb.errors import ConfigError
 from osaurus_nb.identity.addresses import is_address
 from osaurus_nb.identity.identity import Identity
 from osaurus_nb.ledger.diagnostics import diagnostics, here
-from osaurus_nb.ledger.export import export
+from osaurus_nb.ledger.exporting import export
 from osaurus_nb.ledger.reconcile import NEAR, Listed, Reconciled, likely, reconcile
-from osaurus_nb.ledger.verify import verify
+from osaurus_nb.ledger.verifying import verify
 from osaurus_nb.models import ROUTER
 from osaurus_nb.spending import Entry, Query
 
 if TYPE_CHECKING:
     from osaurus_nb.identity.signer import Signer
     from osaurus_nb.ledger.store import LedgerStore
-    from osaurus_nb.ledger.whole import WholeLedger
     from osaurus_nb.providers.router_account import RouterAccount
     from osaurus_nb.wire.osaurus_router import UsageRow
 
@@ -220,11 +219,10 @@ async def _write(store: LedgerStore, ends: Sequence[Entry]) -> None:
     await store.flush()
 
 
-def _with_ledger(person: Person, act: Callable[[WholeLedger], Awaitable[T]]) -> T:
+def _with_ledger(person: Person, act: Callable[[LedgerStore], Awaitable[T]]) -> T:
     """What `act` finds in the ledger that lasts. Raises ConfigError where it cannot be opened here."""
     from osaurus_nb.config.billing import BillingFile  # noqa: PLC0415 - `verify` needs none of it
-    from osaurus_nb.ledger.store import Retention  # noqa: PLC0415 - a heavy door
-    from osaurus_nb.ledger.whole import WholeLedger  # noqa: PLC0415
+    from osaurus_nb.ledger.store import LedgerStore, Retention  # noqa: PLC0415 - a heavy door
 
     if isinstance(person, Notebook) and person.leaves:
         raise ConfigError("The server keeps the ledger. Say it in a terminal of its machine: `osaurus-nb ledger …`.")
@@ -233,7 +231,7 @@ def _with_ledger(person: Person, act: Callable[[WholeLedger], Awaitable[T]]) -> 
     vault = home.opened(person)
 
     async def opened() -> T:
-        store = WholeLedger(paths, vault.slots, retention=Retention(settings.rows, settings.days))
+        store = LedgerStore(paths, vault.slots, retention=Retention(settings.rows, settings.days))
         try:
             status = await store.status()
             if status.state == "memory" or not (status.rows or vault.status().lasting):

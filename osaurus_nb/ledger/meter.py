@@ -14,7 +14,7 @@ from osaurus_nb.catalog.prices import GRATIS
 from osaurus_nb.config.billing import BillingFile, BillingSettings
 from osaurus_nb.errors import BudgetExceeded
 from osaurus_nb.ledger.account import OpenAccount, Opened
-from osaurus_nb.ledger.budgets import caps, refusal, scopes
+from osaurus_nb.ledger.limits import caps, refusal, scopes
 from osaurus_nb.ledger.store import LedgerStore
 from osaurus_nb.models import LOCAL, LOCAL_CLASSES, ROUTER, ModelCard
 from osaurus_nb.ports import Account, Adapter, Bid, Clock, Priced, SystemClock

@@ -8,16 +8,19 @@ from datetime import datetime
 from typing import Any
 
 from osaurus_nb.ledger.schema import SELECT, entry_of, usage_of
+from osaurus_nb.models import LOCAL
 from osaurus_nb.spending import By, Entry, Query, Total
 
 #: Is the process of that writer still there?
 Alive = Callable[[str], bool]
 
-_EQUAL = ("step", "session", "notebook", "cell", "key", "provider", "model", "outcome")
+_EQUAL = ("step", "session", "notebook", "cell", "key", "provider", "outcome")
+#: A model's whole name: what two providers call alike are two models.
+_NAME = f"CASE provider WHEN '{LOCAL}' THEN model ELSE provider || '/' || model END"
 _KEYS: Mapping[By, str] = {
     "cell": "cell",
     "notebook": "notebook",
-    "model": "model",
+    "model": _NAME,
     "provider": "provider",
     "day": "CAST(at / 900 AS INTEGER)",  # no clock on earth is off by less than a quarter of an hour
     "session": "session",
@@ -76,6 +79,9 @@ def _pending(connection: Any, alive: Alive) -> dict[int, bool]:
 def _where(query: Query, pending: Mapping[int, bool]) -> tuple[str, dict[str, Any]]:
     values = {name: getattr(query, name) for name in _EQUAL if getattr(query, name) is not None}
     terms = [f"{name} = :{name}" for name in values]
+    if query.model is not None:
+        values["model"] = query.model
+        terms.append(f":model IN (model, {_NAME})")
     for name, term in (("since", "at >= :since"), ("until", "at < :until"), ("before", "seq < :before")):
         if getattr(query, name) is not None:
             values[name] = getattr(query, name)

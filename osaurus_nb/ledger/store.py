@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.database import DatabaseFailed
 from osaurus_nb.errors import LedgerUnreadable
-from osaurus_nb.ledger import reading
+from osaurus_nb.ledger import reading, whole
 from osaurus_nb.ledger.book import Retention, spent
+from osaurus_nb.ledger.chain import GENESIS
 from osaurus_nb.ledger.desk import Desk
 from osaurus_nb.ledger.identifiers import identifier
 from osaurus_nb.ledger.opening import Opener
@@ -85,6 +86,10 @@ class LedgerStore:
     async def totals(self, by: By, query: Query = _ALL) -> Sequence[Total]:
         """Sums of all that the query finds; the largest cost first, days newest first. Raises LedgerUnreadable."""
         return await self._read(lambda db: reading.totals(db, by, query, self._desk.alive), [])
+
+    async def chain(self) -> tuple[str, Sequence[Entry]]:
+        """All of it, for an export: the link of the last line that was trimmed, and every line behind it."""
+        return await self._read(whole.chain, (GENESIS, []))
 
     async def void(self, step: str) -> int:
         """Strike the open lines of a step that never was charged. How many there were."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from osaurus_nb.ledger.chain import GENESIS
 from osaurus_nb.ledger.schema import COLUMNS, entry_of
-from osaurus_nb.ledger.store import LedgerStore
 from osaurus_nb.spending import Entry
 
 # One statement, so that nothing is trimmed between reading the anchor and the lines behind it.
@@ -17,15 +16,8 @@ _CHAIN = (
 )
 
 
-class WholeLedger(LedgerStore):
-    """A store that can also give all that it has."""
-
-    async def chain(self) -> tuple[str, Sequence[Entry]]:
-        """The link of the last line that was trimmed, and every line behind it. Raises LedgerUnreadable."""
-        return await self._read(chain, (GENESIS, []))
-
-
 def chain(connection: Any) -> tuple[str, Sequence[Entry]]:
+    """The link of the last line that was trimmed, and every line behind it."""
     rows = connection.execute(_CHAIN).fetchall()
     anchors = [row[-1] for row in rows[:1]] or [found for (found,) in connection.execute("SELECT anchor FROM head")]
     return next(iter(anchors), GENESIS), [entry_of(row[:-1]) for row in rows]

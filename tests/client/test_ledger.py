@@ -187,12 +187,12 @@ async def test_the_async_client_has_the_same(kept):
 
 
 def test_the_front_door_asks_with_the_users_own_settings(tmp_path, monkeypatch):
-    """`osaurus.ledger` is ready where nothing was ever spent, and beside the rooms that have the same names."""
+    """`osaurus.ledger` is ready where nothing was ever spent, whatever of it was loaded before."""
     for name in ("OSAURUS_URL", "OSAURUS_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OSAURUS_HOME", str(tmp_path))
     monkeypatch.setenv("OSAURUS_ROUTER", "off")
-    for room in ("budgets", "export", "verify"):
+    for room in ("limits", "exporting", "verifying"):
         import_module(f"osaurus_nb.ledger.{room}")
 
     assert len(osaurus.ledger.entries()) == len(osaurus.ledger.sum("day", last="7d")) == 0

@@ -17,7 +17,7 @@ from osaurus_nb.commands.person import Terminal
 from osaurus_nb.commands.table import COMMANDS
 from osaurus_nb.errors import ConfigError, LedgerUnreadable
 from osaurus_nb.ledger.chain import link
-from osaurus_nb.ledger.export import export
+from osaurus_nb.ledger.exporting import export
 from osaurus_nb.origin import Run
 from osaurus_nb.spending import BudgetState, Cap, Cost, Origin
 from tests.client.books import BooksOf, Kept, line, local, orphan

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from osaurus_nb.errors import LedgerUnreadable
 from osaurus_nb.identity.signer import Signer
 from osaurus_nb.ledger.chain import GENESIS, link
-from osaurus_nb.ledger.export import export
-from osaurus_nb.ledger.verify import verify
+from osaurus_nb.ledger.exporting import export
+from osaurus_nb.ledger.verifying import verify
 from osaurus_nb.models import Usage
 from osaurus_nb.spending import Cost, Entry, Origin
 

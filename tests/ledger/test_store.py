@@ -227,7 +227,10 @@ async def test_sums_come_by_size_and_days_by_age(ledger):
 
     models, days = await ledger.totals("model"), await ledger.totals("day")
 
-    assert [(total.key, total.cost_micro, total.unpriced) for total in models] == [("large", 90, 0), ("small", 10, 1)]
+    assert [(total.key, total.cost_micro, total.unpriced) for total in models] == [
+        ("openai/large", 90, 0),
+        ("openai/small", 10, 1),
+    ]
     assert [total.key for total in days] == [local_day(NOON), local_day(NOON - 86_400)]
     assert [(total.key, total.calls) for total in await ledger.totals("notebook")] == [("", 3)]
 

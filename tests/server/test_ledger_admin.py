@@ -13,7 +13,7 @@ from osaurus_nb.config.paths import Paths
 from osaurus_nb.gateway.keys import PLAIN_SCOPES
 from osaurus_nb.identity.book import AccessKeys
 from osaurus_nb.identity.identity import Identity
-from osaurus_nb.ledger.verify import verify
+from osaurus_nb.ledger.verifying import verify
 from osaurus_nb.secrets import secrets_of
 from tests.server.conftest import Answer, Served
 from tests.server.ledger import COST_MICRO, Paid, billed, lines, paid

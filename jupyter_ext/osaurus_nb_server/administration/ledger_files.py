@@ -12,8 +12,8 @@ from osaurus_nb.config.paths import Paths
 from osaurus_nb.identity.book import AccessKeys
 from osaurus_nb.identity.identity import Identity
 from osaurus_nb.ledger.diagnostics import diagnostics, here
-from osaurus_nb.ledger.export import export
-from osaurus_nb.ledger.whole import WholeLedger
+from osaurus_nb.ledger.exporting import export
+from osaurus_nb.ledger.store import LedgerStore
 from osaurus_nb.runtime import Backend
 from osaurus_nb.secrets import Secrets
 from osaurus_nb.secrets.background import aside
@@ -60,7 +60,7 @@ class LedgerFiles:
         return File(f"osaurus-ledger-{now:%Y-%m-%d}.jsonl", "application/jsonl", data)
 
     async def _chain(self) -> tuple[str, list[Entry]]:
-        store = WholeLedger(self._paths, self._secrets.slots)
+        store = LedgerStore(self._paths, self._secrets.slots)
         try:
             anchor, lines = await store.chain()
             kept(await store.status())

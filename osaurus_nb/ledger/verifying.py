@@ -17,7 +17,7 @@ from typing import Any, Literal
 from osaurus_nb.identity.addresses import checksummed, is_address, same
 from osaurus_nb.identity.envelopes import BadSignature, signer_of
 from osaurus_nb.ledger.chain import GENESIS
-from osaurus_nb.ledger.export import PREFIX, VERSION, digest, signed, written
+from osaurus_nb.ledger.exporting import PREFIX, VERSION, digest, signed, written
 
 #: `foreign`: no export, or of a newer version. `unsigned` and `stranger`: whole, but not by whom it should be.
 Fault = Literal[

@@ -31,7 +31,8 @@ def scopes(bid: Bid, settings: BillingSettings, now: datetime) -> dict[str, int 
     """Every scope under which this call counts, with the least limit that holds there, if one does."""
     terms = bid.step.terms
     found: dict[str, int | None] = dict(_standing(terms.origin, bid.card.provider, settings, now))
-    own = [("request", bid.step.id, settings.request), ("request", bid.step.id, bid.max_cost_micro)]
+    question = bid.step.within or bid.step.id
+    own = [("request", question, settings.request), ("request", question, bid.max_cost_micro)]
     for kind, id, limit in own:
         if limit is not None:
             _add(found, f"{kind}:{id}", limit)
