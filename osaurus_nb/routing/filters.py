@@ -61,7 +61,9 @@ def missing(models: Sequence[Traits], needed: Needs) -> list[float]:
     for capability in wanted:
         told = operator.attrgetter(capability)
         unknown = [count + (told(model.can) is None) for count, model in zip(unknown, models, strict=True)]
-    return [count / (2 + len(wanted)) for count in unknown]
+    if needed.min_params_b is not None:
+        unknown = [count + (model.params_b is None) for count, model in zip(unknown, models, strict=True)]
+    return [min(1.0, count / (2 + len(wanted))) for count in unknown]
 
 
 def resting(model: Traits, seconds: float) -> Rejected:
@@ -166,15 +168,20 @@ def _says_narrow(model: Traits, asked: Ask) -> tuple[str, str]:
     )
 
 
+#: From here on a model of unknown size is not taken for a large one.
+_LIGHT = 0.5
+
+
 def _small(model: Traits, asked: Ask) -> bool:
     if model.params_b is None:
-        return asked.needs.strict
+        return asked.needs.strict or model.light >= _LIGHT
     return model.params_b < (asked.needs.min_params_b or 0.0)
 
 
 def _says_small(model: Traits, asked: Ask) -> tuple[str, str]:
     if model.params_b is None:
-        return "Nobody knows how many parameters it has.", "ask without min_params_b"
+        like = ", and its name or price is a small one's" if model.light >= _LIGHT else ""
+        return f"Nobody knows how many parameters it has{like}.", "ask without min_params_b"
     has = f"{model.params_b:.3g}"
     return (
         f"It has about {has} billion parameters, and {asked.needs.min_params_b:g} are demanded.",

@@ -11,6 +11,8 @@ from osaurus_nb.routing.shelf import Entry
 LONGEST = 8
 #: Micro-dollars for a token, by a usual mix of both prices, up to which a model elsewhere is a cheap one.
 CHEAP = 1.0
+#: A model of at most this share of another one's size is a smaller one.
+_SMALL = 0.7
 _LOCAL, _SMALLER, _CHEAP, _FULL, _LAST = range(5)
 
 
@@ -58,5 +60,5 @@ def _tier(entry: Entry, best: Entry) -> int:
         return _LAST
     if not model.local:
         return _CHEAP if model.paid is not None and model.paid <= CHEAP else _FULL
-    smaller = (model.params_b or 0.0) < (best.model.params_b or 0.0)
+    smaller = (model.params_b or 0.0) <= _SMALL * (best.model.params_b or 0.0)
     return _SMALLER if entry is not best and smaller else _LOCAL

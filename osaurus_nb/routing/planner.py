@@ -16,11 +16,11 @@ from osaurus_nb.routes import Explanation, Profile, Ranked, Rejected
 from osaurus_nb.routing import order, requirements, score
 from osaurus_nb.routing.filters import Ask
 from osaurus_nb.routing.intent import Intent, classify
-from osaurus_nb.routing.moment import CALM as CALM
-from osaurus_nb.routing.moment import Moment
-from osaurus_nb.routing.moment import Situation as Situation
+from osaurus_nb.routing.moment import CALM, Moment, Situation
 from osaurus_nb.routing.refusals import admitting, summary
 from osaurus_nb.routing.shelf import Entry, Shelves
+
+__all__ = ["CALM", "Planner", "Situation"]
 
 
 class Planner:
@@ -64,7 +64,7 @@ class Planner:
             ranked=_ranking(chain, entries),
             rejected=tuple(rejected),
             chain=len(chain),
-            sticky=_sticky(situation.held, chain, rejected),
+            sticky=_sticky(situation.held, chain, entries, rejected),
             exploring=exploring is not None and bool(chain) and chain[0] is exploring,
             weights=score.version(),
             warnings=tuple(warnings),
@@ -99,16 +99,17 @@ def _budget(request: ChatRequest, profile: Profile, situation: Situation) -> int
     return min((cap for cap in caps if cap is not None), default=None)
 
 
-def _sticky(held: str | None, chain: Sequence[Entry], rejected: Sequence[Rejected]) -> str | None:
+def _sticky(
+    held: str | None, chain: Sequence[Entry], entries: Sequence[Entry], rejected: Sequence[Rejected]
+) -> str | None:
     """Whether the conversation stays with its model, or why not."""
     if held is None:
         return None
     if chain and chain[0].model.name == held:
         return f"stays with '{held}'"
-    why = next((each.reason for each in rejected if each.model == held), None)
-    if why is None:
-        gone = all(entry.model.name != held for entry in chain)
-        why = "It is not there any more." if gone else "Its provider fails more often than the others."
+    why = next((each.reason for each in rejected if each.model == held), "It is not there any more.")
+    if any(entry.model.name == held for entry in entries):
+        why = "Its provider fails more often than the others."
     return f"left '{held}': {why}"
 
 

@@ -13,8 +13,10 @@ from osaurus_nb.catalog.capabilities import talks
 from osaurus_nb.models import LOCAL, LOCAL_CLASSES, Capabilities, ModelCard
 from osaurus_nb.routes import Label
 
-#: Billions of parameters in an id: `70b`, `8x7b`, `1.5b`, `e4b`; of `30b-a3b` the first. Millions: `360m`.
+#: Billions of parameters in an id: `70b`, `8x7b`, `1.5b`, `e4b`; of `30b-a3b` the first, and three of them work at a
+#: time. Millions: `360m`.
 _BILLIONS = re.compile(r"(?<![a-z0-9.])e?(?:(\d{1,3})x)?(\d{1,4}(?:\.\d+)?)b(?![a-z0-9])")
+_ACTIVE = re.compile(r"-a(\d{1,3}(?:\.\d+)?)b(?![a-z0-9])")
 _MILLIONS = re.compile(r"(?<![a-z0-9.])(\d{2,3})m(?![a-z0-9])")
 #: How many bytes a parameter takes, by what an id says of its precision.
 _PRECISION = ((re.compile(r"(?:bf|fp|f)16"), 2.0), (re.compile(r"8[-_]?bit|q8|fp8|int8"), 1.05))
@@ -115,7 +117,7 @@ def traits(card: ModelCard) -> Traits:
         price_in=price_in,
         price_out=price_out,
         light=light,
-        quality=_quality(card, id, size, worth),
+        quality=_quality(card, id, size, worth, light),
         success=_SUCCESS["cloud" if forwarded else card.endpoint],
         first_token=first_token,
         speed=speed,
@@ -124,10 +126,6 @@ def traits(card: ModelCard) -> Traits:
 
 #: How often an answer comes, before anything was learnt, by where it comes from.
 _SUCCESS = {"process": 0.97, "loopback": 0.96, "lan": 0.94, "tailnet": 0.92, "decentralized": 0.85, "cloud": 0.95}
-
-
-#: What a model is worth of which neither price nor size is known.
-_MIDDLING = 0.4
 
 
 def between(value: float, low: float, high: float) -> float:
@@ -149,16 +147,21 @@ def _lightness(id: str, size: float | None, worth: float | None) -> float:
     return told if said is None else (told + said) / 2
 
 
-def _quality(card: ModelCard, id: str, size: float | None, worth: float | None) -> tuple[float, float, float, float]:
+def _quality(
+    card: ModelCard, id: str, size: float | None, worth: float | None, light: float
+) -> tuple[float, float, float, float]:
     """What a model is worth: by what people pay for it, how large it is, how much it reads and what it can do.
 
-    Models that anybody may serve are cheap for their size, so the better one of both estimates counts more.
+    Each doubling of a price or a size brings less than the one before. Models that anybody may serve are cheap for
+    their size, so the better one of both estimates counts more.
     """
     can = card.capabilities
-    paid = None if worth is None else 0.12 + 0.75 * between(worth, 0.05, 20.0)
-    sized = None if size is None else 0.06 + 0.74 * between(size, 0.4, 700.0)
-    low, high = sorted(((paid or sized or _MIDDLING), (sized or paid or _MIDDLING)))
-    core = 0.35 * low + 0.65 * high
+    paid = None if worth is None else 0.1 + 0.78 * (1 - (1 - between(worth, 0.05, 30.0)) ** 1.7)
+    sized = None if size is None else 0.06 + 0.78 * (1 - (1 - between(size, 0.4, 700.0)) ** 1.3)
+    if paid is None or sized is None:
+        core = paid or sized or _guessed(card, light)
+    else:
+        core = 0.35 * min(paid, sized) + 0.65 * max(paid, sized)
     core += 0.05 * between(card.context_length or 16_000, 16_000, 1_000_000)
     thinks = 1.0 if can.reasoning or _THINKER.search(id) else 0.0
     codes = 1.0 if "code" in id and _CODER.search(id) else 0.0
@@ -175,10 +178,19 @@ def _quality(card: ModelCard, id: str, size: float | None, worth: float | None) 
     return first, second, third, fourth
 
 
+def _guessed(card: ModelCard, light: float) -> float:
+    """Where neither price nor size is known: those of today think, and read much at once."""
+    reads = 0.15 * between(card.context_length or 16_000, 16_000, 1_000_000)
+    return 0.45 + reads + (0.08 if card.capabilities.reasoning else 0.0) - 0.25 * light
+
+
 def _pace(card: ModelCard, size: float | None, light: float, *, local: bool) -> tuple[float, float]:
     """Seconds to the first token and tokens a second, as they usually are."""
     if not local:
         return 1.2 - 0.8 * light, 40.0 + 80.0 * light
     giga = card.size_bytes / 1e9 if card.size_bytes else (size or 8.0) * _FOUR_BITS
+    works = _ACTIVE.search(card.id.lower())
+    if works and size:
+        giga *= min(1.0, float(works[1]) / size)
     far = 0.0 if card.provider == LOCAL or card.endpoint in ("process", "loopback") else 0.1
     return 0.15 + 0.06 * giga + far, max(4.0, min(120.0, 80.0 / max(giga, 0.1)))
