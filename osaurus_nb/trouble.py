@@ -147,7 +147,7 @@ def _shown(part: str) -> str:
 
 def _can_be() -> str:
     return (
-        f"Write WHO WHAT, for example 'lab down after 20 tokens'. WHO is a provider, a model's full name, '{FIRST}' (who "
-        f"is asked first), '{HERE}', '{OUTSIDE}' or '{ALL}', and before it perhaps '10 % of'. WHAT is "
+        "Write WHO WHAT, for example 'lab down after 20 tokens'. WHO is a provider, a model's full name, "
+        f"'{FIRST}' (who is asked first), '{HERE}', '{OUTSIDE}' or '{ALL}', and before it perhaps '10 % of'. WHAT is "
         f"{', '.join(KINDS)}; 'slow by 3 s', 'rate limited for 5 s', 'down after 20 tokens'."
     )

@@ -123,7 +123,7 @@ def _fault(trouble: Trouble, card: ModelCard) -> OsaurusError:
             return errors.Unavailable(words.format("is overloaded"), upstream_status=503, **whose)  # type: ignore[arg-type]
         case "rate limited":
             wait, said = trouble.seconds, words.format("wants fewer questions")
-            return errors.RateLimited(said, upstream_status=429, retry_after=wait, **whose)  # type: ignore[arg-type]
+            return errors.RateLimited(said, upstream_status=429, retry_after=wait, **whose)
         case "garbled":
             odd = errors.BadAnswer(words.format("sent what is no answer"), **whose)  # type: ignore[arg-type]
             odd.reason = "shape"
