@@ -174,7 +174,7 @@ def test_spending_is_summed(server: Served) -> None:
     one = get(server, "/admin/ledger/totals?by=model&notebook=b").json
 
     assert {row["key"]: row["cost_micro"] for row in sums["data"]} == {"a": 2 * COST_MICRO, "b": COST_MICRO}
-    assert [(row["key"], row["calls"]) for row in one["data"]] == [("good", 1)]
+    assert [(row["key"], row["calls"]) for row in one["data"]] == [("scripted/good", 1)]
 
 
 def test_a_cap_is_set_and_holds_at_once(server: Served) -> None:
