@@ -35,7 +35,8 @@ class FaultyUpstream(LoopbackUpstream):
 
     def __init__(self, script: Mapping[str, Sequence[str]] | None = None, *, port: int = 0) -> None:
         super().__init__(models=(*FAULTS, "503", "429?retry_after=1"), port=port)
-        self._next = {name: list(faults) for name, faults in (script or {}).items()}
+        #: What is left of the script.
+        self.turns = {name: list(faults) for name, faults in (script or {}).items()}
         self._closed = socket.socket()
         self._plain: asyncio.Server | None = None
 
@@ -94,7 +95,7 @@ class FaultyUpstream(LoopbackUpstream):
 
     def _turn(self, model: str) -> str:
         """The fault that it is this model's turn to have."""
-        faults = self._next.get(model)
+        faults = self.turns.get(model)
         if not faults:
             return model
         return faults.pop(0) if len(faults) > 1 else faults[0]

@@ -133,10 +133,19 @@ class Bench:
         self.paths = paths
 
     def ask(
-        self, dialect: Dialect, model: str, *, stream: bool, provider: str = "bad", rescue: bool = False, **more: Any
+        self,
+        dialect: Dialect,
+        model: str,
+        *,
+        stream: bool,
+        provider: str = "bad",
+        rescue: bool = False,
+        fresh: bool = True,
+        **more: Any,
     ) -> Outcome:
-        for name in self.PROVIDERS:
-            self.health.forget(name)
+        """One question. `fresh`: nobody failed before."""
+        if fresh:
+            self.forget()
         self._priced(f"{provider}/{model}")
         before = len(self.upstream.requests)
         if rescue:
@@ -147,6 +156,11 @@ class Bench:
         calls = [one for one in self.upstream.requests[before:] if one.method == "POST"]
         rows = self._rows(answer.headers.get("x-osaurus-request-id", ""))
         return Outcome(answer, calls, rows, [one for one in self.health.conditions() if one.provider == provider])
+
+    def forget(self) -> None:
+        """All is well with everybody."""
+        for name in self.PROVIDERS:
+            self.health.forget(name)
 
     def _priced(self, model: str) -> None:
         """What is asked costs something: only then there are lines before an attempt."""
