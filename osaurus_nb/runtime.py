@@ -14,7 +14,7 @@ from osaurus_nb.at_home import Home, HomeDirectory, held_at_home, stays
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.directory import Directory, Sources, as_sources
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
-from osaurus_nb.errors import Unsupported
+from osaurus_nb.errors import OsaurusError, Unsupported
 from osaurus_nb.events import AttemptStarted, Event, Failed, Finished, Routed, Warned
 from osaurus_nb.models import ModelCard, SourceStatus, Tested, TokenCount
 from osaurus_nb.ports import (
@@ -26,6 +26,7 @@ from osaurus_nb.ports import (
     Decider,
     Embedder,
     Ledger,
+    Meter,
     Observation,
     Observer,
     SentCounter,
@@ -35,10 +36,14 @@ from osaurus_nb.ports import (
     Timeouts,
 )
 from osaurus_nb.request import ChatRequest, Sent
-from osaurus_nb.routes import Explanation, Profile, Ranked
+from osaurus_nb.routes import Explanation, Fusion, Profile, Ranked
 from osaurus_nb.routing import deciding, engine
 from osaurus_nb.routing.advice import advised
 from osaurus_nb.routing.choosing import Choice, Chooser
+from osaurus_nb.routing.fusion import asked
+from osaurus_nb.routing.fusion import walker as fusing
+from osaurus_nb.routing.fusion.panel import seats
+from osaurus_nb.routing.fusion.walker import Matter
 from osaurus_nb.routing.health import Health
 from osaurus_nb.routing.metering import Unkept, metered
 from osaurus_nb.routing.plan import Plan, chain
@@ -143,8 +148,9 @@ class Runtime:
         self._directory.wake()
 
     async def models(self, *, refresh: bool = False) -> Sequence[ModelCard]:
-        """Every model that can be named now, local ones first. A provider that fails is left out."""
-        return await self._directory.models(refresh=refresh)
+        """Every model that can be named now, local ones first, then the profiles. A provider that fails is left out."""
+        found, profiles = await self._directory.models(refresh=refresh), self._chooser.profiles
+        return profiles.merged(found) if profiles is not None else found
 
     async def status(self) -> Sequence[SourceStatus]:
         """How each source does, asked again unless it just was."""
@@ -160,7 +166,10 @@ class Runtime:
         With `terms.sent`, `request` need only be the head of it: who cannot hand it on as it is reads the rest.
         """
         directory = self._where(terms, request)
-        plan, choice, left_out = await self._plan(request, terms, directory)
+        fusion = asked.fusion(request, self._profile(request), terms)
+        if fusion is not None and terms.sent is not None:
+            request, terms = terms.sent.read(), replace(terms, sent=None)
+        plan, choice, left_out = await self._plan(request, terms, directory, fusion)
         if choice is not None:
             request, terms = choice.request, _as_chosen(terms, request, choice)
         step = self._step(request, terms)
@@ -170,7 +179,11 @@ class Runtime:
             self._tell(step, first)
             yield first
         answering = ""
-        async with aclosing(self._walk(plan, request, step)) as stream:
+        walked = self._walk(plan, request, step)
+        if fusion is not None and choice is not None:
+            matter = await self._matter(plan, choice, step, fusion, directory)
+            walked = fusing.run(matter, self._walk, self._ledger, self._clock.monotonic)
+        async with aclosing(walked) as stream:
             async for event in stream:
                 if isinstance(event, AttemptStarted):
                     answering = event.model
@@ -191,8 +204,10 @@ class Runtime:
         named = tuple(Ranked(each.card.name, each.card.provider, 0.0) for each in plan.candidates)
         return Explanation(request.model, mode=request.route.mode or "balanced", ranked=named, chain=len(named))
 
-    def _walk(self, plan: Plan, request: ChatRequest, step: Step) -> AsyncGenerator[Event, None]:
-        return engine.run(plan, request, step, timeouts=self._timeouts, meter=self._ledger, health=self._stage.chooser(step.terms.chaos).health)
+    def _walk(
+        self, plan: Plan, request: ChatRequest, step: Step, meter: Meter | None = None
+    ) -> AsyncGenerator[Event, None]:
+        return engine.run(plan, request, step, timeouts=self._timeouts, meter=meter or self._ledger, health=self._stage.chooser(step.terms.chaos).health)
 
     async def count_tokens(self, request: ChatRequest, *, sent: Sent | None = None) -> TokenCount:
         """The prompt's tokens by the one who knows the model; an estimate, marked, where nobody counts.
@@ -260,10 +275,12 @@ class Runtime:
         return self._home if stays(terms, request, profile) else self._directory
 
     async def _plan(
-        self, request: ChatRequest, terms: Terms, directory: Directory
+        self, request: ChatRequest, terms: Terms, directory: Directory, fusion: Fusion | None = None
     ) -> tuple[Plan, Choice | None, Sequence[Warned]]:
         """The named model and the caller's fallbacks, or whom a profile chooses. Raises NoEligibleModel for nobody."""
         profile = self._profile(request)
+        if fusion is not None:
+            profile = asked.under(profile, fusion, self._chooser.profiles)
         if profile is None:
             first = await directory.candidate(request.model)
             behind, left_out = await directory.fallbacks(request.route.fallbacks)
@@ -274,6 +291,19 @@ class Runtime:
         if not candidates:
             raise nobody(choice.explanation)
         return replace(chain(request.model, candidates), why=choice.explanation), choice, left_out
+
+    async def _matter(self, plan: Plan, choice: Choice, step: Step, fusion: Fusion, directory: Directory) -> Matter:
+        """What is to be fused, and by whom."""
+        cards = {card.name: card for card in await directory.choosable()}
+        ranked = directory.of(cards[row.model] for row in choice.explanation.ranked if row.model in cards)
+        judge = None
+        if fusion.judge is not None:
+            try:
+                judge = await directory.candidate(fusion.judge)
+            except OsaurusError:
+                if fusion.judge == choice.request.model:  # the caller named it; a profile's own may be gone
+                    raise
+        return Matter(choice.request, step, fusion, seats(fusion, ranked, judge), plan, await self._left(step.terms))
 
     def _profile(self, request: ChatRequest) -> Profile | None:
         return self._chooser.profile(request, self._directory.knows)
