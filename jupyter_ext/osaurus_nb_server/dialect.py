@@ -8,13 +8,14 @@ from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol, cast
 
-from osaurus_nb.errors import OsaurusError
+from osaurus_nb.errors import Forbidden, OsaurusError
 from osaurus_nb.events import Answer, Event
 from osaurus_nb.ledger.identifiers import identifier
 from osaurus_nb.models import ModelCard
 from osaurus_nb.ports import Terms
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.spending import Cap, Origin
+from osaurus_nb.trouble import Rehearsal
 from osaurus_nb.wire import terms
 from osaurus_nb_server.recall import Caller, Question
 
@@ -77,7 +78,15 @@ class Address:
             whole,
             (*terms.caps(self.headers), *([Cap(f"request:{self.request_id}", most)] if most is not None else [])),
             local_only or terms.local_only(self.headers),
+            chaos=self._chaos(),
         )
+
+    def _chaos(self) -> Rehearsal | None:
+        """Faults on purpose are for who may run this server: they are no one else's to make."""
+        found = terms.chaos(self.headers)
+        if found is not None and not self.caller.operates:
+            raise Forbidden(f"This key does not open 'admin', which '{terms.CHAOS}' takes.")
+        return found
 
     def whole(self, sent: Sent | None) -> Sent | None:
         """What he wrote; whoever reads all of it finds it routed as its head is."""

@@ -36,11 +36,12 @@ def spender(owner: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and where what is his is kept; there may be no such place."""
+    """Who asks, and where what is his is kept; there may be no such place. `operates`: may he run this server?"""
 
     owner: str
     spends: bool
     responses: Callable[[], Awaitable[ResponseStore | None]]
+    operates: bool = False
 
     @property
     def id(self) -> str:

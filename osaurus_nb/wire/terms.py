@@ -14,6 +14,7 @@ from osaurus_nb.errors import RequestError, Unsupported
 from osaurus_nb.ports import Terms
 from osaurus_nb.request import RouteOptions
 from osaurus_nb.spending import Cap, Origin
+from osaurus_nb.trouble import Rehearsal, parse
 from osaurus_nb.wire import _routing
 
 #: US dollars that the answer may cost, beside what the body says of it.
@@ -32,6 +33,8 @@ _HEADERS: Mapping[str, str] = {
 MODE, PROFILE, TURN = "X-Route-Mode", "X-Osaurus-Profile", "X-Osaurus-Turn"
 #: `1`: nobody but that machine and its networks may hear of it, whatever the body says.
 LOCAL_ONLY = "X-Osaurus-Local-Only"
+#: Faults on purpose, in plain words; `id=…;` before them names the block whose breakers they move.
+CHAOS = "X-Osaurus-Chaos"
 _KIND = "budget:"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
@@ -44,6 +47,8 @@ def headers(terms: Terms) -> dict[str, str]:
         said[BUDGET] = ", ".join(_written(cap) for cap in terms.caps)
     if terms.local_only:
         said[LOCAL_ONLY] = "1"
+    if terms.chaos is not None:
+        said[CHAOS] = f"id={terms.chaos.id}; {''.join(_bytes(str(terms.chaos)))}"
     return said
 
 
@@ -64,6 +69,19 @@ def caps(headers: Mapping[str, str]) -> tuple[Cap, ...]:
 def most(headers: Mapping[str, str]) -> int | None:
     """What the answer may cost, in millionths of a US dollar. Raises RequestError that names the header."""
     return money.parse(headers[MAX_COST], MAX_COST) if MAX_COST in headers else None
+
+
+def chaos(headers: Mapping[str, str]) -> Rehearsal | None:
+    """The faults on purpose under which it is asked. Raises RequestError for what is no fault."""
+    if CHAOS not in headers:
+        return None
+    first, _, rest = _plain(headers[CHAOS]).partition(";")
+    name, _, id = first.partition("=")
+    if name.strip().lower() != "id":
+        return Rehearsal("", parse(_plain(headers[CHAOS])))
+    if not _ID.fullmatch(id.strip()):
+        raise RequestError(f"'{CHAOS}' begins with 'id=' and up to 64 letters, digits, '-' and '_'.", param=CHAOS)
+    return Rehearsal(id.strip(), parse(rest))
 
 
 def local_only(headers: Mapping[str, str]) -> bool:
@@ -116,7 +134,11 @@ def _bytes(text: str) -> Iterator[str]:
 
 
 def _unquoted(text: str) -> str:
+    return _plain(text[: 9 * _LONGEST]).strip()[:_LONGEST]
+
+
+def _plain(text: str) -> str:
     def plain(match: re.Match[str]) -> str:
         return bytes.fromhex(match[0].replace("%", "")).decode(errors="replace")
 
-    return _ENCODED.sub(plain, text[: 9 * _LONGEST]).strip()[:_LONGEST]
+    return _ENCODED.sub(plain, text)

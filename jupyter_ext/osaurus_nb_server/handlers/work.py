@@ -30,8 +30,9 @@ class WorkHandler(ApiHandler):
         self._task = asyncio.current_task()
         self.service.active.add(self)
         try:
-            caller = Caller(self.owner, self.key is None or self.key.opens("spend"), self.service.responses)
-            await self.work(Address(self.request.headers, caller, self.request_id, path, self.request.query_arguments))
+            await self.work(
+                Address(self.request.headers, self._caller(), self.request_id, path, self.request.query_arguments)
+            )
         except StreamClosedError:
             self._left = True
         except asyncio.CancelledError:
@@ -42,6 +43,12 @@ class WorkHandler(ApiHandler):
         finally:
             self.service.active.discard(self)
             self._task = None
+
+    def _caller(self) -> Caller:
+        def opens(scope: Scope) -> bool:
+            return self.key is None or self.key.opens(scope)
+
+        return Caller(self.owner, opens("spend"), self.service.responses, operates=opens("admin"))
 
     def on_connection_close(self) -> None:
         super().on_connection_close()
