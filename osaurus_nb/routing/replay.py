@@ -4,6 +4,7 @@ profile or at other prices. Pure; it works on metadata, for no question was kept
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -156,7 +157,7 @@ class _Machine:
 
     def _choice(self, step: Step, profile: Profile) -> str | None:
         """Who is asked first for a question of about this size."""
-        size = Size(step.usage.total_input, step.usage.total_output).rounded()
+        size = Size(_about(step.usage.total_input), _about(step.usage.total_output))
         if (size, step.tools) not in self._chosen:
             plan = self._planner.plan(_question(size, step.tools), self._cards, profile)
             self._chosen[size, step.tools] = plan.ranked[0].model if plan.ranked else None
@@ -209,6 +210,11 @@ def _step(lines: list[Entry]) -> Step | None:
         cost = cost + entry.cost
     name = ModelCard(last.model, last.provider).name
     return Step(last.step, last.at, name, last.usage, cost, seconds, last.outcome == "tool_only")
+
+
+def _about(tokens: int) -> int:
+    """The nearest of a few sizes, two for each doubling: questions of about the same size are chosen for once."""
+    return tokens if tokens < 8 else round(2 ** (round(2 * math.log2(tokens)) / 2))
 
 
 def _question(size: Size, tools: bool) -> ChatRequest:
