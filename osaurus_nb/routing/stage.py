@@ -1,4 +1,4 @@
-"""Who chooses and remembers where faults are made on purpose: not who does in earnest, for as long as the block lasts."""
+"""Who chooses and remembers where faults are made on purpose: not who does in earnest, for as long as a block lasts."""
 
 from __future__ import annotations
 
