@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from osaurus_nb.caps import budget
     from osaurus_nb.client import AsyncClient, Client
     from osaurus_nb.errors import OsaurusError
-    from osaurus_nb.front import pull
+    from osaurus_nb.front import explain, pull
     from osaurus_nb.messages import Message, assistant, image, system, user
     from osaurus_nb.notebook.nested import allow_nested_loop
     from osaurus_nb.rehearsal import chaos
@@ -40,6 +40,7 @@ _DOORS = {
     "assistant": "osaurus_nb.messages",
     "budget": "osaurus_nb.caps",
     "chaos": "osaurus_nb.rehearsal",
+    "explain": "osaurus_nb.front",
     "image": "osaurus_nb.messages",
     "ledger": "osaurus_nb.ledger",
     "providers": "osaurus_nb.providers",
@@ -62,6 +63,7 @@ __all__ = [
     "assistant",
     "budget",
     "chaos",
+    "explain",
     "image",
     "ledger",
     "providers",

@@ -20,6 +20,7 @@ from osaurus_nb.config.settings import Settings
 from osaurus_nb.conversation import AsyncConversation, Conversation
 from osaurus_nb.decisions import Decisions
 from osaurus_nb.embeddings import Embeddings
+from osaurus_nb.explained import Explained
 from osaurus_nb.models import ModelCard, SourceStatus, Tested, TokenCount
 from osaurus_nb.options import Asked, ChatOptions, Prompt, Subject
 from osaurus_nb.reply import Reply
@@ -92,6 +93,14 @@ class AsyncClient:
         """A chat that remembers its turns. `defaults` hold for each of them."""
         return AsyncConversation(self.stream, defaults)
 
+    async def explain(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> Explained:
+        """Who would answer `chat` now, in which order and why, and who may not. Nobody is asked."""
+        toolbox = Toolbox(options.get("tools", ()))
+        request = opt.request(prompt, options, model=self.model, toolbox=toolbox)
+        private = request.route.mode == "local-strict"
+        held = terms(caps.holding(options.get("max_cost")), private=private)
+        return Explained.of(await self.backend.explain(request, held))
+
     async def count_tokens(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> TokenCount:
         """How many tokens `chat` would send; `estimated` where nobody counts them for this model."""
         toolbox = Toolbox(options.get("tools", ()))
@@ -103,16 +112,18 @@ class AsyncClient:
         *,
         model: str | None = None,
         dimensions: int | None = None,
+        private: bool = False,
         extra: Mapping[str, Any] | None = None,
     ) -> Embeddings:
         """One vector for each text, by the named model; there is no default, for vectors of two models do not compare.
 
-        `dimensions` asks for shorter vectors of a model that can make them; `extra` goes to the provider as it is.
+        `dimensions` asks for shorter vectors of a model that can make them; with `private` nothing leaves this machine
+        and its networks; `extra` goes to the provider as it is.
         """
         if not model:
             raise opt.no_embedder(await self.backend.models())
         request = opt.embedding(texts, model=model, dimensions=dimensions, extra=extra)
-        return await self.backend.embed(request, terms(caps.holding()))
+        return await self.backend.embed(request, terms(caps.holding(), private=private))
 
     async def decide(
         self,
@@ -120,6 +131,7 @@ class AsyncClient:
         questions: Mapping[str, Asked],
         *,
         model: str | None = None,
+        private: bool = False,
         extra: Mapping[str, Any] | None = None,
     ) -> Decisions:
         """Each question's answer with its probabilities, e.g. `decide(mail, {"spam": "Is it spam?"})["spam"].value`.
@@ -128,7 +140,7 @@ class AsyncClient:
         `osaurus_nb.decisions`. A verdict that is not `calibrated` is a bare pick; one that is `refused` says why.
         """
         request = opt.decision(subject, questions, model=model or self.model, extra=extra or {})
-        return await self.backend.decide(request, terms(caps.holding()))
+        return await self.backend.decide(request, terms(caps.holding(), private=private))
 
     async def models(self) -> Sequence[ModelCard]:
         """Every model that can be named now."""
@@ -213,6 +225,10 @@ class Client:
         """A chat that remembers its turns. `defaults` hold for each of them."""
         return Conversation(self._async.conversation(**defaults), self._portal)
 
+    def explain(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> Explained:
+        """Who would answer `chat` now, in which order and why, and who may not. Nobody is asked."""
+        return self._portal.run(self._async.explain(prompt, **options))
+
     def count_tokens(self, prompt: Prompt, **options: Unpack[ChatOptions]) -> TokenCount:
         """How many tokens `chat` would send; `estimated` where nobody counts them for this model."""
         return self._portal.run(self._async.count_tokens(prompt, **options))
@@ -223,13 +239,16 @@ class Client:
         *,
         model: str | None = None,
         dimensions: int | None = None,
+        private: bool = False,
         extra: Mapping[str, Any] | None = None,
     ) -> Embeddings:
         """One vector for each text, by the named model; there is no default, for vectors of two models do not compare.
 
-        `dimensions` asks for shorter vectors of a model that can make them; `extra` goes to the provider as it is.
+        `dimensions` asks for shorter vectors of a model that can make them; with `private` nothing leaves this machine
+        and its networks; `extra` goes to the provider as it is.
         """
-        return self._portal.run(self._async.embed(texts, model=model, dimensions=dimensions, extra=extra))
+        made = self._async.embed(texts, model=model, dimensions=dimensions, private=private, extra=extra)
+        return self._portal.run(made)
 
     def decide(
         self,
@@ -237,10 +256,11 @@ class Client:
         questions: Mapping[str, Asked],
         *,
         model: str | None = None,
+        private: bool = False,
         extra: Mapping[str, Any] | None = None,
     ) -> Decisions:
         """Each question's answer with its probabilities, e.g. `decide(mail, {"spam": "Is it spam?"})["spam"].value`."""
-        return self._portal.run(self._async.decide(subject, questions, model=model, extra=extra))
+        return self._portal.run(self._async.decide(subject, questions, model=model, private=private, extra=extra))
 
     def models(self) -> Sequence[ModelCard]:
         """Every model that can be named now."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
+from typing import Unpack
 
 from osaurus_nb.client import Client
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.config.settings import EMBEDDED_MODEL
+from osaurus_nb.explained import Explained
 from osaurus_nb.local import pull as _pull
 from osaurus_nb.local.library import LocalModel
 from osaurus_nb.models import SourceStatus, Tested
+from osaurus_nb.options import ChatOptions, Prompt
 
 
 def pull(model: str = EMBEDDED_MODEL, *, file: str | Path | None = None) -> LocalModel:
@@ -27,6 +30,12 @@ def pull(model: str = EMBEDDED_MODEL, *, file: str | Path | None = None) -> Loca
     if file is not None:
         return _pull.import_gguf(paths, Path(file).expanduser(), model)
     return _pull.pull(paths, model)
+
+
+def explain(prompt: Prompt, **options: Unpack[ChatOptions]) -> Explained:
+    """Who would answer this question now, in which order and why, and who may not. Nobody is asked."""
+    with Client() as client:
+        return client.explain(prompt, **options)
 
 
 def test(name: str, /) -> Tested:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict, cast, get_args
 
 from osaurus_nb.caps import Amount
 from osaurus_nb.decisions import (
@@ -22,9 +22,11 @@ from osaurus_nb.decisions import (
 from osaurus_nb.embeddings import EmbeddingRequest
 from osaurus_nb.errors import RequestError
 from osaurus_nb.messages import Media, Message, Part, Reasoning, Text, ToolCall, ToolResult, system, user
-from osaurus_nb.models import ModelCard
+from osaurus_nb.models import ROUTER, ModelCard
 from osaurus_nb.request import ChatRequest, Effort, ResponseFormat, RouteOptions, Sampling, Tool, ToolChoice
+from osaurus_nb.routes import NO_REQUIREMENTS, Mode, Requirements, Resume
 from osaurus_nb.tools import Function, Toolbox
+from osaurus_nb.wire import _routing
 
 #: What can be asked: a text, one turn's parts (texts and media), or whole turns.
 Prompt = str | Message | Sequence["str | Part | Message"]
@@ -39,6 +41,12 @@ _MAX_QUESTIONS, _MAX_OPTIONS = 400, 255
 
 class ChatOptions(TypedDict, total=False):
     """Everything beside the prompt. A field left out means the model's own default.
+
+    `profile` names a way to choose the model, e.g. "frontier", and `mode` how candidates are weighed; `requirements`
+    are what a model must be able to do, e.g. `{"vision": True, "min_context": 100_000}`. With `private` nobody but
+    this machine and its networks hears of the question. `turn` is your own name for a conversation that shall stay
+    with its model; `resume="marked"` lets another model go on, visibly, where one broke off. `explain` has the answer
+    say why.
 
     `fallbacks` are models that may answer instead, in order, if the named one fails before its first word;
     `deadline` is for the whole answer, in seconds; `max_cost`, e.g. "$0.05", is the most that it may cost, tool rounds
@@ -67,6 +75,13 @@ class ChatOptions(TypedDict, total=False):
     fallbacks: Sequence[str]
     deadline: float | None
     max_cost: Amount | None
+    profile: str | None
+    mode: Mode | None
+    private: bool
+    requirements: Requirements | Mapping[str, Any] | None
+    turn: str | None
+    resume: Resume
+    explain: bool
     extra: dict[str, Any]
 
 
@@ -79,6 +94,9 @@ def request(prompt: Prompt, options: ChatOptions, *, model: str, toolbox: Toolbo
     if unknown := set(options) - _KNOWN:
         known = ", ".join(sorted(_KNOWN))
         raise RequestError(f"Unknown option '{min(unknown)}'. Known: {known}.", param=min(unknown))
+    route = _route(options)
+    if route.profile is not None:
+        model = route.profile if "/" in route.profile else f"{ROUTER}/{route.profile}"
     return ChatRequest(
         model=options.get("model") or model,
         messages=messages(prompt, options.get("system")),
@@ -87,8 +105,24 @@ def request(prompt: Prompt, options: ChatOptions, *, model: str, toolbox: Toolbo
         response_format=options.get("response_format"),
         sampling=_sampling(options),
         reasoning_effort=options.get("reasoning_effort"),
-        route=RouteOptions(fallbacks=tuple(options.get("fallbacks", ())), deadline=options.get("deadline")),
+        route=route,
         extra=options.get("extra", {}),
+    )
+
+
+def _route(options: ChatOptions) -> RouteOptions:
+    """Raises RequestError that names the option and what it could be; profiles are known to whoever answers."""
+    mode, profile, turn = options.get("mode"), options.get("profile"), options.get("turn")
+    wanted = options.get("requirements") or NO_REQUIREMENTS
+    return RouteOptions(
+        mode="local-strict" if options.get("private") else _routing.mode(mode, "mode") if mode is not None else None,
+        profile=_routing.name(profile, "profile") if profile is not None else None,
+        requirements=wanted if isinstance(wanted, Requirements) else _routing.wanted(wanted),
+        resume=cast(Resume, _routing.word(options.get("resume", "off"), "resume", get_args(Resume))),
+        turn=_routing.name(turn, "turn") if turn is not None else None,
+        explain=bool(options.get("explain")),
+        fallbacks=tuple(options.get("fallbacks", ())),
+        deadline=options.get("deadline"),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from osaurus_nb import _markup, money
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import AttemptFailed, AttemptStarted, FinishReason, Warned
+from osaurus_nb.explained import Explained
 from osaurus_nb.messages import Message, Reasoning, ToolCall
 from osaurus_nb.models import Timings, Usage
 from osaurus_nb.spending import Cost
@@ -41,6 +42,8 @@ class Reply:
     substituted: bool = False
     #: What it took, candidates that failed and all rounds included; None where nobody meters.
     cost: Cost | None = None
+    #: Who could answer and why, where the model was chosen and not simply named.
+    route: Explained | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -85,7 +88,8 @@ class Reply:
     def footer(self) -> str:
         """One line: who answered, how much, how fast, and what was odd."""
         who = f"{self.provider}: {self.model}" if self.provider else self.model or self.asked
-        parts = [f"{who} instead of {self.asked}" if self.substituted else who]
+        by = self.route.by if self.route is not None else None
+        parts = [who, f"by {by}"] if by else [f"{who} instead of {self.asked}" if self.substituted else who]
         if self.usage is not None:
             about = "about " if self.usage.estimated else ""
             parts.append(f"{about}{self.usage.total_input} → {self.usage.total_output} tokens")
@@ -104,6 +108,14 @@ class Reply:
         return " · ".join(parts)
 
     @property
+    def failures(self) -> tuple[str, ...]:
+        """A sentence for each model that failed before another one answered in its place."""
+        failed = [attempt for attempt in self.attempts if isinstance(attempt, AttemptFailed)]
+        if self.error is not None or not (self.substituted or self.route is not None):
+            return ()
+        return tuple(f"'{attempt.model}' did not answer: {attempt.error}" for attempt in failed)
+
+    @property
     def notices(self) -> tuple[str, ...]:
         """The warnings in sentences, and one for an answer without a word in any case."""
         said = tuple(warning.message for warning in self.warnings)
@@ -112,6 +124,6 @@ class Reply:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Plain text and one rich form, in which nothing of the answer can run or load."""
-        notices = [*self.notices, *([str(self.error)] if self.error else [])]
+        notices = [*self.failures, *self.notices, *([str(self.error)] if self.error else [])]
         shown = _markup.bundle(self.text, footer=self.footer, notices=notices)
         return shown if self.text.strip() else shown | {"text/plain": "\n".join(notices)}

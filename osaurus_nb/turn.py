@@ -13,11 +13,13 @@ from osaurus_nb import origin, rehearsal
 from osaurus_nb.caps import Budget
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import Answer, CostReported, Event, Failed, Fold, PartEnded, Warned, fold, is_visible
+from osaurus_nb.explained import Explained
 from osaurus_nb.messages import Message, ToolCall
 from osaurus_nb.models import Timings, Usage
 from osaurus_nb.ports import Terms
 from osaurus_nb.reply import Reply
 from osaurus_nb.request import ChatRequest
+from osaurus_nb.routes import Explanation
 from osaurus_nb.runtime import Backend
 from osaurus_nb.spending import Cost
 from osaurus_nb.tools import Toolbox
@@ -44,10 +46,10 @@ class _Round:
         return calls if len(calls) <= sum(1 for choice, _ in self.ended if choice == 0) else ()
 
 
-def terms(budgets: Sequence[Budget]) -> Terms:
+def terms(budgets: Sequence[Budget], *, private: bool = False) -> Terms:
     """Those of a question that is asked here and now, under these budgets, with the faults on purpose that hold."""
     caps = tuple(budget.cap for budget in budgets)
-    return Terms(origin=origin.current(), caps=caps, chaos=rehearsal.holding())
+    return Terms(origin=origin.current(), caps=caps, chaos=rehearsal.holding(), local_only=private)
 
 
 class Turn:
@@ -69,12 +71,13 @@ class Turn:
         self._toolbox = toolbox
         self._max_rounds = max_rounds
         self._budgets = budgets
-        self._terms = terms(budgets)
+        self._terms = terms(budgets, private=request.route.mode == "local-strict")
         self._round = _Round(Fold(), set())
         self._whole: list[Event] = []  # route events and warnings of all rounds
         self._added: list[Message] = []
         self._spent: Usage | None = None
         self._paid: Cost | None = None
+        self._route: Explanation | None = None
         self._began = self._first = self._ended = 0.0
         self._finished = False
         self._error: OsaurusError | None = None
@@ -129,6 +132,7 @@ class Turn:
         self._whole += [*answer.attempts, *answer.warnings]
         self._spent = _sum(self._spent, answer.usage)
         self._paid = _sum(self._paid, answer.cost)
+        self._route = answer.route or self._route
         self._round = _Round(Fold(), set())
         choice = "auto" if request.tool_choice not in (None, "auto", "none") else request.tool_choice
         return replace(request, messages=(*self._request.messages, *self._added), tool_choice=choice)
@@ -142,7 +146,7 @@ class Turn:
         """What came so far."""
         answer = self._round.fold.answer()
         message = _message(answer)
-        before = fold(self._whole)
+        before, route = fold(self._whole), answer.route or self._route
         return Reply(
             text=answer.text,
             model=answer.model,
@@ -159,6 +163,7 @@ class Turn:
             error=self._error,
             id=answer.id,
             substituted=answer.asked is not None,
+            route=Explained.of(route) if route is not None else None,
         )
 
     def _timings(self) -> Timings | None:
