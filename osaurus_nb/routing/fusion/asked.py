@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -16,8 +17,10 @@ from osaurus_nb.ports import Terms
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.routes import Fusion, Profile
 from osaurus_nb.routing.intent import classify
+from osaurus_nb.routing.profiles import Profiles
 
 Kind = Literal["comparison", "review", "risk", "decision"]
+_NAME = "fusion"
 #: So sure must we be of what a turn is about before several models are asked of ourselves.
 SURE = 0.5
 #: Of a turn so much is looked at, half of it from each end.
@@ -36,7 +39,15 @@ def fusion(request: ChatRequest, profile: Profile | None, terms: Terms) -> Fusio
         return None
     if not required and not worth_it(request if terms.sent is None else terms.sent.read()):
         return None
-    return (profile.fusion if profile is not None else None) or Fusion()
+    if profile is None:  # the model that was asked for judges, and writes the answer
+        return Fusion(judge=request.model)
+    return profile.fusion or Fusion()
+
+
+def under(profile: Profile | None, fusion: Fusion, profiles: Profiles | None) -> Profile:
+    """The profile by which the panel is chosen: the one that is asked for, else the one that is called fusion."""
+    found = profile or (profiles.find(_NAME) if profiles is not None else None) or Profile(_NAME, mode="best")
+    return replace(found, chain=max(found.chain, fusion.panel), sticky=False)
 
 
 def worth_it(request: ChatRequest) -> bool:

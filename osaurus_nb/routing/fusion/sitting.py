@@ -14,7 +14,7 @@ from osaurus_nb.request import ChatRequest
 from osaurus_nb.routes import Panelist, PanelOutcome
 from osaurus_nb.routing.fusion import agreement
 from osaurus_nb.routing.fusion.purse import Purse
-from osaurus_nb.routing.plan import Candidate, Plan, chain
+from osaurus_nb.routing.plan import Candidate, Plan
 
 #: Asks the models of a plan: the engine, with all that the runtime gives it but who meters.
 Walk = Callable[[Plan, ChatRequest, Step, Meter], AsyncGenerator[Event, None]]
@@ -24,13 +24,17 @@ Walk = Callable[[Plan, ChatRequest, Step, Meter], AsyncGenerator[Event, None]]
 class Sitter:
     """One panelist: what it is asked, and what became of it so far."""
 
-    candidate: Candidate
+    plan: Plan
     request: ChatRequest
     step: Step
     outcome: PanelOutcome = "cancelled"
     error: OsaurusError | None = None
     seconds: float | None = None
     _fold: Fold = field(default_factory=Fold)
+
+    @property
+    def candidate(self) -> Candidate:
+        return self.plan.candidates[0]
 
     @property
     def name(self) -> str:
@@ -49,7 +53,7 @@ class Sitter:
         """Ask it. However that ends, it is noted here; nothing is raised for a fault of its own."""
         began = now()
         try:
-            async with aclosing(walk(chain(self.name, [self.candidate]), self.request, self.step, purse)) as events:
+            async with aclosing(walk(self.plan, self.request, self.step, purse)) as events:
                 async for event in events:
                     self._fold.add(event)
                     if isinstance(event, Failed):

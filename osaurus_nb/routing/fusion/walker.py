@@ -223,7 +223,11 @@ class _Fusing:
         matter, seated = self.matter, self.matter.seats.panel
         wait, most = panel.patience(matter.fusion, self._left()), self._share()
         sitters = [
-            Sitter(each, panel.question(matter.request, each, wait), panel.seat(matter.step, f"p{at}", most=most))
+            Sitter(
+                replace(matter.plan, candidates=(each,)),
+                panel.question(matter.request, each, wait),
+                panel.seat(matter.step, f"p{at}", most=most),
+            )
             for at, each in enumerate(seated, 1)
         ]
         return Sitting(sitters, min(max(matter.fusion.at_least, LEAST), len(seated)))
