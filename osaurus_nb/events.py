@@ -36,7 +36,7 @@ class AttemptStarted:
     provider: str
     model: str
     #: Where it runs, as far as that is known.
-    endpoint: EndpointClass | None = None
+    endpoint: EndpointClass | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
