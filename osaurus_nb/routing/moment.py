@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -58,23 +59,22 @@ class Moment:
     """What this moment changes about a field."""
 
     def __init__(self, field: Field, situation: Situation, size: Size, asked: Ask) -> None:
-        self._field = field
         self._now = situation
         self._size = size
         self._asked = asked
+        self._field = field.learnt(self._records(field))
 
     def entries(self, *, budget: int | None) -> tuple[Sequence[Entry], list[Rejected]]:
         """Those that may answer now, best first, and all that may not."""
+        field = self._field
         refused = self._refused(budget)
         changed = self._changed(refused)
         if not refused and not changed:
-            return self._field.entries, list(self._field.rejected)
-        counts = self._field.counts
-        entries = [entry for entry in self._field.entries if entry not in changed and entry.model.name not in refused]
-        entries += (Entry(entry.model, values, counts) for entry, values in changed.items())
-        if changed:
-            entries.sort(key=BY_ORDER)
-        return entries, [*self._field.rejected, *refused.values()]
+            return field.entries, list(field.rejected)
+        entries = field.without([*refused, *changed])
+        for name, values in changed.items():
+            insort(entries, Entry(field.by_name[name].model, values, field.counts), key=BY_ORDER)
+        return entries, [*field.rejected, *refused.values()]
 
     def exploring(self, entries: Sequence[Entry], drawn: float) -> tuple[Sequence[Entry], Entry | None]:
         """The same, with a little in favour of one that nobody has tried lately and that costs not much more."""
@@ -110,7 +110,8 @@ class Moment:
             if (seconds := wait(entry.model.card)) is not None
         }
         for entry in self._field.at_home:
-            if entry.model.name not in refused and self._now.fits(entry.model.card) is False:
+            there = entry.model.card.id in self._now.resident or entry.model.name in refused
+            if not there and self._now.fits(entry.model.card) is False:
                 refused[entry.model.name] = too_large(entry.model)
         dearest = self._field.dearest[0] * self._size.prompt + self._field.dearest[1] * self._size.answer
         if budget is not None and dearest > budget:
@@ -120,28 +121,28 @@ class Moment:
                     refused[entry.model.name] = too_dear(entry.model, price, budget)
         return refused
 
-    def _changed(self, refused: dict[str, Rejected]) -> dict[Entry, list[float]]:
-        """The terms of those of whom something is known now."""
-        now, label, entries, by_name = self._now, self._asked.label, self._field.entries, self._field.by_name
-        changed: dict[Entry, list[float]] = {}
-        for entry in entries if now.known is None else [by_name[name] for name in now.known if name in by_name]:
-            if (told := now.record(entry.model.card, label)) is not None:
-                score.learnt(_terms(changed, entry), told)
-        if now.resident:
-            for entry in self._field.at_home:
-                if entry.model.card.id in now.resident:
-                    score.put(_terms(changed, entry), resident=1.0, loading=0.0)
-        if now.held is not None and now.held in by_name:
-            score.put(_terms(changed, by_name[now.held]), held=1.0)
-        if now.ejected:
-            for entry in entries:
-                if entry.model.provider in now.ejected:
-                    score.put(_terms(changed, entry), ejected=1.0)
-        return {entry: values for entry, values in changed.items() if entry.model.name not in refused}
+    def _records(self, field: Field) -> dict[str, Record]:
+        record, label = self._now.record, self._asked.label
+        if self._now.known is None:
+            entries = field.entries
+        else:
+            entries = [field.by_name[name] for name in self._now.known if name in field.by_name]
+        return {entry.model.name: told for entry in entries if (told := record(entry.model.card, label)) is not None}
 
+    def _changed(self, refused: Collection[str]) -> dict[str, list[float]]:
+        """The terms of those of whom something else is known now."""
+        now, field = self._now, self._field
+        found: dict[str, list[float]] = {}
 
-def _terms(changed: dict[Entry, list[float]], entry: Entry) -> list[float]:
-    found = changed.get(entry)
-    if found is None:
-        found = changed[entry] = score.opened(entry.values)
-    return found
+        def terms(entry: Entry) -> list[float]:
+            return found.setdefault(entry.model.name, score.opened(entry.values))
+
+        for entry in field.at_home if now.resident else ():
+            if entry.model.card.id in now.resident:
+                score.put(terms(entry), resident=1.0, loading=0.0)
+        if now.held is not None and now.held in field.by_name:
+            score.put(terms(field.by_name[now.held]), held=1.0)
+        for entry in field.entries if now.ejected else ():
+            if entry.model.provider in now.ejected:
+                score.put(terms(entry), ejected=1.0)
+        return {name: values for name, values in found.items() if name not in refused}

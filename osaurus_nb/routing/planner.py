@@ -7,7 +7,8 @@ now (rests, records, memory, money, the conversation so far) is laid over it, fo
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 
 from osaurus_nb.messages import Media
 from osaurus_nb.models import ModelCard
@@ -18,7 +19,7 @@ from osaurus_nb.routing.filters import Ask
 from osaurus_nb.routing.intent import Intent, classify
 from osaurus_nb.routing.moment import CALM, Moment, Situation
 from osaurus_nb.routing.refusals import admitting, summary
-from osaurus_nb.routing.shelf import Entry, Shelves
+from osaurus_nb.routing.shelf import BY_ORDER, Entry, Shelves
 
 __all__ = ["CALM", "Planner", "Situation"]
 
@@ -73,24 +74,13 @@ class Planner:
 
 def _ranking(chain: Sequence[Entry], entries: Sequence[Entry]) -> tuple[Ranked, ...]:
     """The chain, and then all others, the best first."""
-    left = {id(entry) for entry in chain}
-    skipped: list[Entry] = []
-    for place, entry in enumerate(entries):
-        if not left:
-            return (*_ranks(chain), *_ranks(skipped), *_ranks(entries[place:]))
-        if id(entry) in left:
-            left.discard(id(entry))
-        else:
-            skipped.append(entry)
-    return (*_ranks(chain), *_ranks(skipped))
+    rest = list(map(_RANKED, entries))
+    for place in sorted((bisect_left(entries, entry.order, key=BY_ORDER) for entry in chain), reverse=True):
+        del rest[place]
+    return (*map(_RANKED, chain), *rest)
 
 
-#: Of many entries at once.
-_rank = operator.attrgetter("ranked")
-
-
-def _ranks(entries: Sequence[Entry]) -> Iterable[Ranked]:
-    return map(_rank, entries)
+_RANKED = operator.attrgetter("ranked")
 
 
 def _budget(request: ChatRequest, profile: Profile, situation: Situation) -> int | None:

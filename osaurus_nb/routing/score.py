@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from math import log
 from operator import mul
 from typing import Any
 
@@ -134,6 +135,7 @@ class Table:
     def __init__(self, models: Sequence[Traits]) -> None:
         self._quality = list(zip(*(model.quality for model in models), strict=True)) or [()] * 4
         self._success = [model.success for model in models]
+        self._prompt: dict[float, list[float]] = {}
         self._first = [model.first_token for model in models]
         self._thinks = [model.can.reasoning for model in models]
         self._speed = [between(model.speed, *_SPEEDS) for model in models]
@@ -148,20 +150,19 @@ class Table:
     def rows(self, asked: Ask) -> Iterable[tuple[float, ...]]:
         """The terms of each model for such a question, as long as nothing of this moment is known."""
         needed, models, none = asked.needs, self._models, self._none
-        ponders = _PONDERS.get(asked.needs.effort or "", 2.0)
         prompt, answer = asked.size.prompt, asked.size.answer
-        seconds = [
-            first + ponders if thinks else first for first, thinks in zip(self._first, self._thinks, strict=True)
-        ]
+        low, scale = _COSTS[0], log(_COSTS[1] / _COSTS[0])  # `between` in place: this is done for every model
         return zip(
             self._quality[SKILLS[asked.label]],
             self._success,
-            [1.0 - between(each, *_SECONDS) for each in seconds],
+            self._promptness(_PONDERS.get(needed.effort or "", 2.0)),
             self._speed,
             [
                 _UNPRICED
                 if model.price_in is None or model.price_out is None
-                else between(model.price_in * prompt + model.price_out * answer, *_COSTS)
+                else min(1.0, log(cost / low) / scale)
+                if (cost := model.price_in * prompt + model.price_out * answer) > low
+                else 0.0
                 for model in models
             ],
             self._local,
@@ -174,6 +175,16 @@ class Table:
             self._loading,
             strict=True,
         )
+
+    def _promptness(self, ponders: float) -> Sequence[float]:
+        """How soon the first word is there, when those who think do so for as long as this."""
+        found = self._prompt.get(ponders)
+        if found is None:
+            seconds = (
+                first + ponders if thinks else first for first, thinks in zip(self._first, self._thinks, strict=True)
+            )
+            found = self._prompt[ponders] = [1.0 - between(each, *_SECONDS) for each in seconds]
+        return found
 
     def _fit(self, asked: Ask) -> Sequence[float]:
         """Does it think where that is wanted, and not where it is not? Where neither is, nobody gains."""

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 
 from osaurus_nb.models import LOCAL, ModelCard
 from osaurus_nb.routes import Rejected
 from osaurus_nb.routing.filters import Ask, refusal, standing
+from osaurus_nb.routing.learning import Record
 from osaurus_nb.routing.requirements import Size
-from osaurus_nb.routing.score import EJECTED, Table, Weights, weights
+from osaurus_nb.routing.score import EJECTED, Table, Weights, learnt, opened, weights
 from osaurus_nb.routing.traits import Traits, traits
 
 #: Kinds of questions that are kept for one list of models, and lists of models.
@@ -41,26 +41,47 @@ class Entry:
 BY_ORDER = operator.attrgetter("order")
 
 
-@dataclass(slots=True, eq=False)
 class Field:
     """All models, for one kind of question: those that may answer, best first, and those that may not."""
 
-    counts: Weights
-    entries: list[Entry]
-    rejected: Sequence[Rejected]
-    by_name: dict[str, Entry] = field(init=False)
-    #: Those of this machine's own engine.
-    at_home: Sequence[Entry] = field(init=False)
-    #: The highest prices, so that money is looked at only where it may matter.
-    dearest: tuple[float, float] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.by_name = {entry.model.name: entry for entry in self.entries}
-        self.at_home = [entry for entry in self.entries if entry.model.provider == LOCAL]
+    def __init__(self, counts: Weights, entries: Sequence[Entry], rejected: Sequence[Rejected]) -> None:
+        self.counts = counts
+        self.entries = entries
+        self.rejected = rejected
+        self.by_name = {entry.model.name: entry for entry in entries}
+        #: Those of this machine's own engine.
+        self.at_home = [entry for entry in entries if entry.model.provider == LOCAL]
+        #: The highest prices, so that money is looked at only where it may matter.
         self.dearest = (
-            max((entry.model.price_in or 0.0 for entry in self.entries), default=0.0),
-            max((entry.model.price_out or 0.0 for entry in self.entries), default=0.0),
+            max((entry.model.price_in or 0.0 for entry in entries), default=0.0),
+            max((entry.model.price_out or 0.0 for entry in entries), default=0.0),
         )
+        self._laid: tuple[Sequence[Record], Field] | None = None
+
+    def learnt(self, records: Mapping[str, Record]) -> Field:
+        """The same models with what was learnt of these: kept for as long as the very same records are told."""
+        if not records:
+            return self
+        told = list(records.values())
+        if self._laid is None or len(self._laid[0]) != len(told) or not all(map(operator.is_, self._laid[0], told)):
+            self._laid = (told, self._with(records))
+        return self._laid[1]
+
+    def without(self, names: Iterable[str]) -> list[Entry]:
+        """Those that may answer, but for these."""
+        left = list(self.entries)
+        places = (bisect_left(left, self.by_name[name].order, key=BY_ORDER) for name in names if name in self.by_name)
+        for place in sorted(places, reverse=True):
+            del left[place]
+        return left
+
+    def _with(self, records: Mapping[str, Record]) -> Field:
+        changed = []
+        for name, record in records.items():
+            values = opened(self.by_name[name].values)
+            learnt(values, record)
+            changed.append(Entry(self.by_name[name].model, values, self.counts))
+        return Field(self.counts, sorted([*self.without(records), *changed], key=BY_ORDER), self.rejected)
 
 
 class Shelf:
