@@ -208,10 +208,25 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerStatus:
+    """May a provider be asked, or this `model` of it? `open`: not for `retry_in` seconds; `last` is why, by its code.
+
+    `half-open`: one question is on its way to find out.
+    """
+
+    state: Literal["closed", "open", "half-open"] = "closed"
+    retry_in: float | None = None
+    last: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceStatus:
     """How one provider is doing: how many models it lists, or why it lists none.
 
-    `since` is when its state began, `retry_at` when it is asked again by itself: both in Unix seconds.
+    `since` is when its state began, `retry_at` when it is asked again by itself: both in Unix seconds. `breaker` says
+    whether it is asked at all (None: nobody knows), `resting` which of its models are not, `success` the share of calls
+    that worked lately, where there were enough.
     """
 
     provider: str
@@ -221,6 +236,26 @@ class SourceStatus:
     since: float | None = None
     retry_at: float | None = None
     diagnosis: Diagnosis | None = None
+    breaker: BreakerStatus | None = None
+    resting: tuple[BreakerStatus, ...] = ()
+    success: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A model of this machine that is in memory, and the process that has it.
+
+    `restarts`: so often one was started anew since this process first asked for it.
+    """
+
+    model: str
+    pid: int = 0
+    memory_bytes: int = 0
+    uptime: float = 0.0
+    running: int = 0
+    waiting: int = 0
+    answered: int = 0
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

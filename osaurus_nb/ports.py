@@ -12,7 +12,7 @@ from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import Event
-from osaurus_nb.models import ModelCard, TokenCount, Usage
+from osaurus_nb.models import ModelCard, TokenCount, Usage, Worker
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.spending import (
     NOWHERE,
@@ -170,6 +170,14 @@ class Priced(Protocol):
         """What it takes. May read a table the first time: not on an event loop."""
 
 
+@runtime_checkable
+class Employer(Protocol):
+    """An adapter whose models are in processes of this machine."""
+
+    async def workers(self) -> Sequence[Worker]:
+        """Those that run now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bid:
     """One call that is about to be made, for who meters it.
@@ -271,7 +279,10 @@ class Observation:
 
 
 class Observer(Protocol):
-    """Watches every stream. It cannot hurt: what it raises is logged once and the answer goes on."""
+    """Watches every stream. It cannot hurt: what it raises is logged once and the answer goes on.
+
+    One with an attribute `pieces` that is False is told the first piece of an answer alone, and all that is none.
+    """
 
     def observe(self, note: Observation, /) -> None: ...
 

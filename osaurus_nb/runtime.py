@@ -16,7 +16,7 @@ from osaurus_nb.directory import Directory, Sources, as_sources
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import OsaurusError, Unsupported
 from osaurus_nb.events import AttemptStarted, Event, Failed, Finished, Routed, Warned
-from osaurus_nb.models import ModelCard, SourceStatus, Tested, TokenCount
+from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, Tested, TokenCount, Worker
 from osaurus_nb.ports import (
     PLAIN,
     Adapter,
@@ -25,9 +25,9 @@ from osaurus_nb.ports import (
     Counter,
     Decider,
     Embedder,
+    Employer,
     Ledger,
     Meter,
-    Observation,
     Observer,
     SentCounter,
     Step,
@@ -51,6 +51,7 @@ from osaurus_nb.routing.refusals import nobody
 from osaurus_nb.routing.stage import Stage
 from osaurus_nb.routing.tokens import estimate, estimate_texts
 from osaurus_nb.routing.troubled import marked, strike, warning
+from osaurus_nb.telemetry.listeners import Listeners
 
 log = logging.getLogger("osaurus_nb")
 
@@ -76,6 +77,9 @@ class Backend(Protocol):
     async def models(self) -> Sequence[ModelCard]: ...
 
     async def status(self) -> Sequence[SourceStatus]: ...
+
+    async def workers(self) -> Sequence[Worker]:
+        """The models in the memory of the machine that it runs on."""
 
     def watch(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
         """How all stand, now and after each change."""
@@ -103,8 +107,8 @@ class Runtime:
         chooser: Chooser | None = None,
     ) -> None:
         self._ledger = ledger or Unkept()
-        self._observers = observers
         self._clock = clock or SystemClock()
+        self._listeners = Listeners(observers, self._clock)
         self._timeouts = timeouts or Timeouts()
         self._chooser = chooser or Chooser(Health(self._clock))
         #: How providers and models have done lately.
@@ -118,7 +122,6 @@ class Runtime:
             self._directory = Directory(everybody, self._clock)
             here = Home(everybody, lent=True)
             self._home = HomeDirectory(here, self._clock, known_elsewhere=self._directory.known)
-        self._broken: set[int] = set()
 
     @property
     def books(self) -> Books:
@@ -154,7 +157,16 @@ class Runtime:
 
     async def status(self) -> Sequence[SourceStatus]:
         """How each source does, asked again unless it just was."""
-        return await self._directory.status()
+        return [self.health.standing(row) for row in await self._directory.status()]
+
+    async def workers(self) -> Sequence[Worker]:
+        """The models of this machine that are in memory now."""
+        here = self._directory.adapters().get(LOCAL)
+        return await here.workers() if isinstance(here, Employer) else ()
+
+    def observe(self, observer: Observer) -> None:
+        """Tell this one too what happens in streams."""
+        self._listeners.add(observer)
 
     def watch(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
         """How all stand, now and after each change; one that is set up meanwhile is one."""
@@ -175,22 +187,23 @@ class Runtime:
         step = self._step(request, terms)
         played = () if terms.chaos is None else (warning(terms.chaos),)
         routed = (*played, *(() if plan.why is None else (Routed(plan.why),)))
-        for first in (*routed, *request.warnings, *left_out):
-            self._tell(step, first)
-            yield first
-        answering = ""
-        walked = self._walk(plan, request, step)
-        if fusion is not None and choice is not None:
-            matter = await self._matter(plan, choice, step, fusion, directory)
-            walked = fusing.run(matter, self._walk, self._ledger, self._clock.monotonic)
-        async with aclosing(walked) as stream:
-            async for event in stream:
-                if isinstance(event, AttemptStarted):
-                    answering = event.model
-                elif isinstance(event, Failed | Finished):
-                    event = self._last(event, plan, choice, answering, directory)  # noqa: PLW2901 - the end is told with advice
-                self._tell(step, event)
-                yield event
+        with self._listeners.to(step) as tell:
+            for first in (*routed, *request.warnings, *left_out):
+                tell(first)
+                yield first
+            answering = ""
+            walked = self._walk(plan, request, step)
+            if fusion is not None and choice is not None:
+                matter = await self._matter(plan, choice, step, fusion, directory)
+                walked = fusing.run(matter, self._walk, self._ledger, self._clock.monotonic)
+            async with aclosing(walked) as stream:
+                async for event in stream:
+                    if isinstance(event, AttemptStarted):
+                        answering = event.model
+                    elif isinstance(event, Failed | Finished):
+                        event = self._last(event, plan, choice, answering, directory)  # noqa: PLW2901 - told with advice
+                    tell(event)
+                    yield event
 
     async def explain(self, request: ChatRequest, terms: Terms = PLAIN) -> Explanation:
         """Who would answer this question now, in which order, and why. Asks nobody.
@@ -336,15 +349,6 @@ class Runtime:
         if choice is not None:
             self._chooser.answered(choice, answering)
         return event
-
-    def _tell(self, step: Step, event: Event) -> None:
-        for observer in self._observers:
-            try:
-                observer.observe(Observation(step, event, self._clock.monotonic()))
-            except Exception as exc:  # noqa: BLE001 - observers cannot hurt: the answer goes on
-                if id(observer) not in self._broken:
-                    self._broken.add(id(observer))
-                    log.warning("%s failed with %s and is ignored", type(observer).__name__, type(exc).__name__)
 
 
 def _as_chosen(terms: Terms, request: ChatRequest, choice: Choice) -> Terms:

@@ -22,7 +22,7 @@ from osaurus_nb.local.pull import MINILM
 from osaurus_nb.local.questions import subject
 from osaurus_nb.local.supervisor import Supervisor, WorkerSettings
 from osaurus_nb.local.templates import to_template
-from osaurus_nb.models import LOCAL, ModelCard, TokenCount
+from osaurus_nb.models import LOCAL, ModelCard, TokenCount, Worker
 from osaurus_nb.ports import Attempt, Timeouts
 from osaurus_nb.request import ChatRequest
 
@@ -132,6 +132,12 @@ class LocalAdapter:
         """The workers that run now, and how they are."""
         return await self._supervisor.status(await asyncio.to_thread(self._library.list))
 
+    async def workers(self) -> list[Worker]:
+        """The same, in words that all know; and how often this process had to start one anew."""
+        models = await asyncio.to_thread(self._library.list)
+        again = {model.id: self._supervisor.restarts(model) for model in models}
+        return [_worker(health, again.get(health.model, 0)) for health in await self._supervisor.status(models)]
+
     async def aclose(self) -> None:
         """Hang up; loaded models stay for other processes until they are idle."""
         await self._supervisor.aclose()
@@ -148,6 +154,19 @@ def _talking(model: LocalModel) -> LocalModel:
 
 def _keeps_leaving(id: str) -> WorkerDied:
     return WorkerDied(f"The worker of {id!r} keeps leaving. Ask again.", provider=LOCAL, model=id)
+
+
+def _worker(health: Health, restarts: int) -> Worker:
+    return Worker(
+        health.model,
+        health.pid,
+        health.memory_bytes,
+        health.uptime,
+        health.running,
+        health.waiting,
+        health.answered,
+        restarts,
+    )
 
 
 def _card(model: LocalModel) -> ModelCard:

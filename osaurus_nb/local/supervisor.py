@@ -53,6 +53,7 @@ class _Line:
     failures: int = 0
     retry_at: float = 0.0
     error: OsaurusError | None = None
+    starts: int = 0
 
 
 class Supervisor:
@@ -74,7 +75,7 @@ class Supervisor:
                 return line.connection
             _wait_out(line)
             try:
-                line.connection = await self._open(model)
+                line.connection = await self._open(model, line)
             except (LocalModelError, WorkerDied) as failed:
                 _note_failure(line, failed)
                 raise
@@ -96,6 +97,11 @@ class Supervisor:
     async def status(self, models: Sequence[LocalModel]) -> list[Health]:
         """How the workers of `models` are, those that run."""
         return [health for model in models if (health := await self._health(model)) is not None]
+
+    def restarts(self, model: LocalModel) -> int:
+        """So often this process started its worker anew."""
+        line = self._lines.get(model.folder)
+        return max(line.starts - 1, 0) if line is not None else 0
 
     async def aclose(self) -> None:
         """Hang up. Workers stay for other processes, and leave when nobody asks."""
@@ -127,7 +133,7 @@ class Supervisor:
                 await asyncio.to_thread(kill_worker, place, badge)
             return None
 
-    async def _open(self, model: LocalModel) -> Connection:
+    async def _open(self, model: LocalModel, line: _Line) -> Connection:
         place = self._place(model)
         deadline = time.monotonic() + self._settings.start_s
         while time.monotonic() < deadline:
@@ -138,6 +144,7 @@ class Supervisor:
                 # One process at a time starts a worker. One that is loading already is waited for.
                 if lock.take() and not is_held(place.life):
                     await self._start(model, place, deadline)
+                    line.starts += 1
                 else:
                     await asyncio.sleep(_POLL_SECONDS)
             finally:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,18 @@ from osaurus_nb import errors
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.events import Event
-from osaurus_nb.models import LOCAL, Capabilities, Diagnosis, ModelCard, Price, SourceStatus, Tested, TokenCount
+from osaurus_nb.models import (
+    LOCAL,
+    BreakerStatus,
+    Capabilities,
+    Diagnosis,
+    ModelCard,
+    Price,
+    SourceStatus,
+    Tested,
+    TokenCount,
+    Worker,
+)
 from osaurus_nb.ports import PLAIN, Terms
 from osaurus_nb.providers.exchange import exchange, fetch
 from osaurus_nb.providers.gateway_books import GatewayBooks
@@ -109,6 +120,10 @@ class Gateway:
 
     async def status(self) -> Sequence[SourceStatus]:
         return _statuses((await self._get("/health")).get("providers"))
+
+    async def workers(self) -> Sequence[Worker]:
+        rows = (await self._get("/health")).get("workers") or ()
+        return [_worker(row) for row in rows if isinstance(row, dict)]
 
     async def watch(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
         """How all stand, now and after each change. One broken connection is made anew."""
@@ -230,7 +245,18 @@ def _status(row: Mapping[str, Any]) -> SourceStatus:
         since=row.get("since"),
         retry_at=row.get("retry_at"),
         diagnosis=_diagnosis(row.get("diagnosis")),
+        breaker=_breaker(row.get("breaker")),
+        resting=tuple(found for said in row.get("resting") or () if (found := _breaker(said)) is not None),
+        success=row.get("success"),
     )
+
+
+def _breaker(said: Any) -> BreakerStatus | None:
+    return BreakerStatus(**said) if isinstance(said, dict) else None
+
+
+def _worker(said: Mapping[str, Any]) -> Worker:
+    return Worker(**{name: said[name] for name in (field.name for field in fields(Worker)) if name in said})
 
 
 def _diagnosis(said: Any) -> Diagnosis | None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from osaurus_nb.errors import OsaurusError, Resting
-from osaurus_nb.models import ModelCard
+from osaurus_nb.models import BreakerStatus, ModelCard, SourceStatus
 from osaurus_nb.ports import Clock, SystemClock
 from osaurus_nb.resilience.backoff import Backoff
 from osaurus_nb.resilience.breakers import Breakers, Condition, Permit, Refusal
@@ -87,6 +87,14 @@ class Health:
     def conditions(self) -> Sequence[Condition]:
         """Every breaker that is open, or saw a failure lately."""
         return self._breakers.conditions()
+
+    def standing(self, row: SourceStatus) -> SourceStatus:
+        """The same row, with what was learnt from questions."""
+        found = [each for each in self.conditions() if each.provider == row.provider]
+        told = [BreakerStatus(each.state, each.wait, each.last, each.model) for each in found]
+        breaker = next((each for each in told if each.model is None), BreakerStatus())
+        resting = tuple(each for each in told if each.model is not None and each.state != "closed")
+        return replace(row, breaker=breaker, resting=resting, success=self.rate(row.provider))
 
     def forget(self, provider: str) -> None:
         """It was changed, or the user says to try again."""
