@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from osaurus_nb import decisions, embeddings, errors, events, messages, models, request
+from osaurus_nb import decisions, embeddings, errors, events, messages, models, request, routes
 
 #: Raised with every change of the frames: workers and clients of different versions never meet.
-VERSION = 5
+VERSION = 6
 #: Longer than any prompt that a window can hold; a longer frame is a broken peer.
 LONGEST_FRAME = 64 << 20
 
@@ -161,7 +161,7 @@ _CLASSES: dict[str, type[Any]] = {
         *_FRAMES,
         *(messages.Message, messages.Text, messages.Reasoning, messages.ToolCall, messages.ToolResult),
         *(request.ChatRequest, request.Tool, request.NamedTool, request.ResponseFormat, request.Sampling),
-        *(request.RouteOptions, request.Delivery, models.Usage, models.TokenCount),
+        *(request.RouteOptions, routes.Requirements, request.Delivery, models.Usage, models.TokenCount),
         *(embeddings.EmbeddingRequest, embeddings.Embeddings, decisions.DecisionRequest, decisions.Decisions),
         *(decisions.Verdict, decisions.Predicate, decisions.Choice, decisions.Score, decisions.Option),
         *(events.Started, events.TextDelta, events.ReasoningDelta, events.ToolCallStarted, events.ToolCallDelta),
