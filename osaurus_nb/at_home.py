@@ -23,7 +23,10 @@ from osaurus_nb.routing.plan import Candidate
 
 #: Seconds that a question waits for the list of a server here that may say who answers in truth.
 LIST_PATIENCE = 5.0
-_REMEDY = "Choose a model of this machine or its networks (`osaurus-nb models` lists them), or allow others."
+_REMEDY = (
+    "Only this machine and its networks may be asked: choose a model that is there, or allow others. A server of your "
+    "own counts under an address of these, a name in `.local` or one of your tailnet."
+)
 
 
 def twin(adapter: Adapter) -> Adapter | None:
@@ -96,7 +99,9 @@ class HomeDirectory(Directory):
         """The named model, if it is here. Raises LocalOnly where it is known to be elsewhere."""
         slug, slash, _ = name.partition("/")
         if slash and slug.lower() in self._home.strangers() and not await self._is_of_this_machine(name):
-            raise LocalOnly(f"'{name}' was not asked: '{slug.lower()}' is in the cloud. {_REMEDY}", param="model")
+            raise LocalOnly(
+                f"'{name}' was not asked: '{slug.lower()}' is not known to be here. {_REMEDY}", param="model"
+            )
         try:
             found = await super().candidate(name)
         except ModelNotFound as error:
