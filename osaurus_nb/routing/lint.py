@@ -19,13 +19,15 @@ from osaurus_nb.routing import requirements
 from osaurus_nb.routing.planner import Planner
 from osaurus_nb.routing.profiles import Profiles, bare_name, is_prefixed
 
+Kind = Literal["fault", "note"]
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing about one profile, as a sentence. `profile` is empty where it is about all of them."""
 
     profile: str
-    kind: Literal["fault", "note"]
+    kind: Kind
     told: str
 
 
@@ -42,7 +44,10 @@ class Linted:
 
 
 def lint(profiles: Profiles, cards: Sequence[ModelCard], *, only: Collection[str] = ()) -> Linted:
-    """Look at every profile, or at those of these names, beside these models."""
+    """Look at every profile, or at those of these names, beside these models.
+
+    That a shipped one matches nobody is a fault only where it was asked about: who has small models has no frontier.
+    """
     ours = {card.name for card in profiles.cards()}
     models = [card for card in cards if card.name not in ours]
     findings = [Finding("", "fault", problem) for problem in profiles.problems]
@@ -54,6 +59,9 @@ def lint(profiles: Profiles, cards: Sequence[ModelCard], *, only: Collection[str
             continue
         plan = planner.plan(_any_question(profile), models, profile)
         matches[profile.name] = len(plan.ranked)
+        if models and not plan.ranked:
+            kind: Kind = "fault" if only or profiles.is_own(profile.name) else "note"
+            findings.append(Finding(profile.name, kind, f"It matches 0 models. {''.join(plan.warnings[-1:])}".rstrip()))
         findings += _looked_at(profile, plan, models, profiles)
     return Linted(findings, matches)
 
@@ -70,9 +78,6 @@ def _looked_at(
     for told in contradictions:
         yield Finding(profile.name, "fault", f"It contradicts itself. {told}")
     if models:
-        if not plan.ranked:
-            why = plan.warnings[-1] if plan.warnings else ""
-            yield Finding(profile.name, "fault", f"It matches 0 models. {why}".rstrip())
         yield from _panel(profile, len(plan.ranked))
         for kind, name in (*(("fallback", name) for name in profile.fallbacks), *_judge(profile)):
             if (finding := _named(profile, kind, name, plan, models, profiles)) is not None:

@@ -57,7 +57,7 @@ def test_one_profile_is_shown_whole(tell):
 
     assert told.lines[0].startswith("agentic (shipped): ")
     assert ("asked for as", "osaurus/agentic") in told.rows
-    assert ("demands", "tools, a long context, quality 0.4") in told.rows
+    assert ("demands", "tools, a long context, quality 0.55") in told.rows
     with pytest.raises(RequestError, match="Did you mean 'agentic'"):
         tell("profiles show agentc")
 

@@ -62,6 +62,15 @@ def test_a_profile_that_matches_nobody_is_a_fault(tmp_path: Path) -> None:
     assert faults(found)[0].startswith("It matches 0 models. Of 3 models none may answer: 3 not known to hear.")
 
 
+def test_a_shipped_profile_without_models_is_a_fault_only_where_asked_about() -> None:
+    """Who has small models alone has no frontier, and their own profiles are in order all the same."""
+    every, named = lint(Profiles(), [TINY]), lint(Profiles(), [TINY], only=["frontier"])
+
+    assert every.matches["frontier"] == 0
+    assert not every.faulty
+    assert named.faulty
+
+
 def test_without_models_nothing_is_anybodys_fault(tmp_path: Path) -> None:
     """A new home is told that there is nobody yet."""
     found = linted(tmp_path, {"requirements": {"audio": True}}, ())
