@@ -57,6 +57,10 @@ class Attempts:
         self._number += 1
         return self._number
 
+    def go_on(self, request: ChatRequest) -> None:
+        """What is asked from now on: the question with the beginning of its answer."""
+        self._request = request
+
     def late(self) -> bool:
         """Is the time of the whole step over?"""
         return self._deadline.passed(self._now())

@@ -1,8 +1,8 @@
 """Walks a plan: asks one candidate after the other until one answers, and says so on the stream.
 
 The commit point is the first visible byte; for a caller who gets the answer in one piece, its end. Before it a failure
-costs nothing: the same candidate is asked again where that may help, else the next one. After it a failure is told and
-nothing is ever spliced on.
+costs nothing: the same candidate is asked again where that may help, else the next one. After it a failure is told, and
+only who asked for it gets more, marked.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from osaurus_nb.routing.gate import Gate
 from osaurus_nb.routing.health import Health
 from osaurus_nb.routing.metering import UNMETERED
 from osaurus_nb.routing.plan import Candidate, Plan
+from osaurus_nb.routing.seam import Seam
 
 
 async def run(
@@ -38,6 +39,7 @@ async def run(
     attempts = Attempts(request, step, timeouts, meter, health or Health(), label=plan.label)
     at = repeat = 0
     failed: dict[str, OsaurusError] = {}
+    seam = Seam() if request.route.resume == "marked" else None
     while True:
         candidate, behind = plan.candidates[at], len(plan.candidates) - at - 1
         opening = _opening(plan, candidate, at)
@@ -49,7 +51,9 @@ async def run(
                 async for event in stream:
                     _refuse_warning(event, request)
                     for ready in gate.admit(event):
-                        yield ready
+                        shown = ready if seam is None else seam.let(ready)
+                        if shown is not None:
+                            yield shown
             for ready in gate.finish():
                 yield ready
             return
@@ -57,8 +61,14 @@ async def run(
             error = caught
         yield AttemptFailed(number, candidate.card.provider, candidate.card.name, error)
         if gate.committed:
-            yield Failed(_cut(candidate, error))
-            return
+            onward = seam.onward(plan.candidates, at) if seam is not None and not attempts.late() else None
+            if seam is None or onward is None:
+                yield Failed(_cut(candidate, error))
+                return
+            yield seam.mark(candidate.card, plan.candidates[onward].card)
+            attempts.go_on(seam.join(request))
+            at, repeat = onward, 0
+            continue
         failed[candidate.card.name] = error
         verdict = attempts.judge(candidate, error, begun=gate.begun)
         wait = attempts.again(candidate, verdict, error, repeat=repeat + 1, last=not behind)
