@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +16,7 @@ from osaurus_nb._portal import portal
 from osaurus_nb.commands import home, router
 from osaurus_nb.commands.grammar import Actions
 from osaurus_nb.commands.person import Notebook, Person
+from osaurus_nb.commands.reconciling import matched
 from osaurus_nb.commands.told import Told
 from osaurus_nb.config.paths import Paths, write_private
 from osaurus_nb.errors import ConfigError
@@ -24,7 +24,8 @@ from osaurus_nb.identity.addresses import is_address
 from osaurus_nb.identity.identity import Identity
 from osaurus_nb.ledger.diagnostics import diagnostics, here
 from osaurus_nb.ledger.exporting import export
-from osaurus_nb.ledger.reconcile import NEAR, Listed, Reconciled, likely, reconcile
+from osaurus_nb.ledger.paging import every
+from osaurus_nb.ledger.reconcile import Listed, Reconciled, likely
 from osaurus_nb.ledger.verifying import verify
 from osaurus_nb.models import ROUTER
 from osaurus_nb.spending import Entry, Query
@@ -32,16 +33,11 @@ from osaurus_nb.spending import Entry, Query
 if TYPE_CHECKING:
     from osaurus_nb.identity.signer import Signer
     from osaurus_nb.ledger.store import LedgerStore
-    from osaurus_nb.providers.router_account import RouterAccount
-    from osaurus_nb.wire.osaurus_router import UsageRow
 
 T = TypeVar("T")
 
 ACTIONS = ("export", "diagnostics", "verify", "reconcile")
 _HEAD = ("what", "time", "model", "cost", "step")
-_PAGE, _MOST_PAGES = 100, 100
-_LINES = 1000
-_DAYS = 7
 #: More than the largest ledger that is kept.
 _LARGEST_FILE = 256 * 1024 * 1024
 
@@ -90,7 +86,7 @@ def _export(options: Namespace, person: Person) -> Told:
 def _diagnostics(options: Namespace, person: Person) -> Told:
     file = _target(options, "osaurus-diagnostics", "json")
     wallet = home.book().address
-    lines = _with_ledger(person, lambda store: _all(store, options.provider))
+    lines = _with_ledger(person, lambda store: every(store, Query(provider=options.provider)))
     _write_file(file, diagnostics(lines, here(_version(), wallet), datetime.now(UTC)))
     calls = sum(line.kind != "void" for line in lines)
     return Told([f"{file}: {calls} call{'' if calls == 1 else 's'}; figures and ids, no content."])
@@ -113,28 +109,12 @@ def _verify(options: Namespace, person: Person) -> Told:
 
 def _reconcile(options: Namespace, person: Person) -> Told:
     now = datetime.now(UTC).timestamp()
-    lines = _with_ledger(person, lambda store: _all(store, ROUTER))
-    until = min([now - _DAYS * 86_400.0, *(line.at - NEAR for line in lines if line.orphan)])
-    rows, _ = router.asked(person, lambda account: _listed(account, until))
-    done = reconcile(lines, rows, now)
-    if options.accept:
-        done = _accepted(done)
+    lines = _with_ledger(person, lambda store: every(store, Query(provider=ROUTER)))
+    done, _ = router.asked(person, lambda account: matched(lines, account, now, accept=options.accept))
     ends = (*done.settled, *done.voided)
     if ends and not options.dry_run:
         _with_ledger(person, lambda store: _write(store, ends))
     return _said(done, person, written=not options.dry_run)
-
-
-def _accepted(done: Reconciled) -> Reconciled:
-    """Whoever works here says that what is likely is so."""
-    taken = likely(done)
-    gone = {(line.step, line.attempt) for line in taken}
-    return replace(
-        done,
-        settled=(*done.settled, *taken),
-        waiting=tuple(line for line in done.waiting if (line.step, line.attempt) not in gone),
-        loose=tuple(loose for loose in done.loose if not gone & {(line.step, line.attempt) for line in loose.perhaps}),
-    )
 
 
 def _said(done: Reconciled, person: Person, *, written: bool) -> Told:
@@ -171,46 +151,6 @@ def _strange(listed: Listed, perhaps: Sequence[Entry]) -> tuple[str, ...]:
     steps = " or ".join(line.step for line in perhaps[:3])
     when = "?" if listed.at is None else _when(listed.at)
     return ("listed alone", when, listed.model, money.row(listed.cost_micro), f"perhaps {steps}" if steps else "")
-
-
-async def _listed(account: RouterAccount, until: float) -> list[Listed]:
-    """The Router's calls, newest first, back to `until` or as far as one asks."""
-    found: list[Listed] = []
-    cursor = None
-    for _ in range(_MOST_PAGES):
-        page = await account.usage(limit=_PAGE, cursor=cursor)
-        found.extend(map(_plain, page.rows))
-        cursor = page.next_cursor
-        last = found[-1].at if found else None
-        if cursor is None or (last is not None and last < until):
-            break
-    return found
-
-
-def _plain(row: UsageRow) -> Listed:
-    at = _seconds(row.created_at)
-    tokens = row.input_tokens, row.output_tokens
-    return Listed(row.id, row.model, *tokens, row.cost_micro, at, row.request_id, row.status)
-
-
-def _seconds(text: str) -> float | None:
-    """A time without its zone is none: an hour's error would strike what was charged."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment.timestamp() if moment.tzinfo is not None else None
-
-
-async def _all(store: LedgerStore, provider: str | None) -> list[Entry]:
-    """Each ended line and each open one without an end, newest first."""
-    found: list[Entry] = []
-    while True:
-        before = found[-1].seq if found else None
-        page = await store.entries(Query(provider=provider, before=before, limit=_LINES))
-        found.extend(page)
-        if len(page) < _LINES:
-            return found
 
 
 async def _write(store: LedgerStore, ends: Sequence[Entry]) -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from osaurus_nb.ledger.paging import Paged, every
 from osaurus_nb.ledger.reconcile import NEAR, Listed, Reconciled, likely, reconcile
 from osaurus_nb.models import ROUTER
-from osaurus_nb.ports import Books
 from osaurus_nb.spending import Entry, Query
 
 if TYPE_CHECKING:
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from osaurus_nb.wire.osaurus_router import UsageRow
 
 _PAGE, _MOST_PAGES = 100, 100
-_LINES = 1000
 _DAYS = 7
 
 
-async def reconciled(books: Books, account: RouterAccount, now: float, *, accept: bool = False) -> Reconciled:
+async def reconciled(books: Paged, account: RouterAccount, now: float, *, accept: bool = False) -> Reconciled:
     """What is to be written, and what is to be told; writes nothing. `accept` takes for sure what is only likely."""
-    lines = await _lines(books)
+    return await matched(await every(books, Query(provider=ROUTER)), account, now, accept=accept)
+
+
+async def matched(lines: Sequence[Entry], account: RouterAccount, now: float, *, accept: bool = False) -> Reconciled:
+    """The same for the lines of the Router that were looked up before."""
     until = min([now - _DAYS * 86_400.0, *(line.at - NEAR for line in lines if line.orphan)])
     done = reconcile(lines, await _listed(account, until), now)
     return _accepted(done) if accept else done
@@ -38,16 +41,6 @@ def _accepted(done: Reconciled) -> Reconciled:
         waiting=tuple(line for line in done.waiting if (line.step, line.attempt) not in gone),
         loose=tuple(loose for loose in done.loose if not gone & {(line.step, line.attempt) for line in loose.perhaps}),
     )
-
-
-async def _lines(books: Books) -> Sequence[Entry]:
-    """Each ended line of the Router's and each open one without an end, newest first."""
-    found: list[Entry] = []
-    while True:
-        page = await books.entries(Query(provider=ROUTER, before=found[-1].seq if found else None, limit=_LINES))
-        found.extend(page)
-        if len(page) < _LINES:
-            return found
 
 
 async def _listed(account: RouterAccount, until: float) -> list[Listed]:

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+from osaurus_nb.assembly import ledger_of
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.identity.book import AccessKeys
 from osaurus_nb.identity.identity import Identity
 from osaurus_nb.ledger.diagnostics import diagnostics, here
 from osaurus_nb.ledger.exporting import export
-from osaurus_nb.ledger.store import LedgerStore
+from osaurus_nb.ledger.paging import every
 from osaurus_nb.runtime import Backend
 from osaurus_nb.secrets import Secrets
 from osaurus_nb.secrets.background import aside
-from osaurus_nb.spending import Entry, Query
 from osaurus_nb_server.administration.faults import kept, told
-
-_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class LedgerFiles:
 
     async def diagnostics(self) -> File:
         """Figures and ids of all calls, in the app's own form."""
-        lines, now = await self._all(), datetime.now(UTC)
+        lines, now = await every((await self._backend()).books), datetime.now(UTC)
         machine = here(version("osaurus-nb"), self._book.address)
         data = await asyncio.to_thread(diagnostics, lines, machine, now)
         return File(f"osaurus-diagnostics-{now:%Y-%m-%d}.json", "application/json", data)
@@ -54,24 +52,9 @@ class LedgerFiles:
         with told():
             await self._secrets.ready()
             identity = await asyncio.wrap_future(aside(lambda: Identity.open(self._secrets.slots, self._book)))
-        anchor, lines = await self._chain()
+        store = ledger_of(self._paths)
+        anchor, lines = await store.chain()
+        kept(await store.status())
         signer, now = identity.signer if identity is not None else None, datetime.now(UTC)
         data = await asyncio.to_thread(export, lines, anchor, signer, at=now, app_version=version("osaurus-nb"))
         return File(f"osaurus-ledger-{now:%Y-%m-%d}.jsonl", "application/jsonl", data)
-
-    async def _chain(self) -> tuple[str, list[Entry]]:
-        store = LedgerStore(self._paths, self._secrets.slots)
-        try:
-            anchor, lines = await store.chain()
-            kept(await store.status())
-            return anchor, list(lines)
-        finally:
-            await store.aclose()
-
-    async def _all(self) -> list[Entry]:
-        books, found = (await self._backend()).books, list[Entry]()
-        while True:
-            page = await books.entries(Query(before=found[-1].seq if found else None, limit=_PAGE))
-            found.extend(page)
-            if len(page) < _PAGE:
-                return found
