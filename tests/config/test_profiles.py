@@ -250,3 +250,14 @@ def test_no_content_breaks_the_reader(profile: dict[str, Any]) -> None:
 def test_no_bytes_break_the_reader(data: bytes) -> None:
     """Any bytes are told as what they are."""
     assert not document.read(data, "p.json").profiles
+
+
+def test_the_example_of_the_readme_is_sound() -> None:
+    """What a reader copies holds as it stands."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    example = next(part for part in readme.split("```json\n")[1:] if '"profiles"' in part).split("```")[0]
+
+    found = document.read(example.encode(), "profiles.json")
+
+    assert found.problems == ()
+    assert [each.name for each in found.profiles] == ["cheap", "home"]
