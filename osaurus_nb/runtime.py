@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
@@ -52,8 +51,6 @@ from osaurus_nb.routing.stage import Stage
 from osaurus_nb.routing.tokens import estimate, estimate_texts
 from osaurus_nb.routing.troubled import marked, strike, warning
 from osaurus_nb.telemetry.listeners import Listeners
-
-log = logging.getLogger("osaurus_nb")
 
 
 class Backend(Protocol):
