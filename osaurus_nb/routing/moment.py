@@ -12,7 +12,8 @@ from osaurus_nb.routing import score
 from osaurus_nb.routing.filters import Ask, cost, resting, too_dear, too_large
 from osaurus_nb.routing.learning import Record
 from osaurus_nb.routing.requirements import Size
-from osaurus_nb.routing.shelf import BY_ORDER, Entry, Field
+from osaurus_nb.routing.score import Weighed
+from osaurus_nb.routing.shelf import BY_ORDER, Field
 
 #: How many of the best are considered for a question that may find something out, and how much dearer one may be.
 _CURIOUS, _DEARER = 8, 2.0
@@ -64,7 +65,7 @@ class Moment:
         self._asked = asked
         self._field = field.learnt(self._records(field))
 
-    def entries(self, *, budget: int | None) -> tuple[Sequence[Entry], list[Rejected]]:
+    def entries(self, *, budget: int | None) -> tuple[Sequence[Weighed], list[Rejected]]:
         """Those that may answer now, best first, and all that may not."""
         field = self._field
         refused = self._refused(budget)
@@ -73,52 +74,52 @@ class Moment:
             return field.entries, list(field.rejected)
         entries = field.without([*refused, *changed])
         for name, values in changed.items():
-            insort(entries, Entry(field.by_name[name].model, values, field.counts), key=BY_ORDER)
+            insort(entries, field.counts.rank(field.by_name[name].traits, values), key=BY_ORDER)
         return entries, [*field.rejected, *refused.values()]
 
-    def exploring(self, entries: Sequence[Entry], drawn: float) -> tuple[Sequence[Entry], Entry | None]:
+    def exploring(self, entries: Sequence[Weighed], drawn: float) -> tuple[Sequence[Weighed], Weighed | None]:
         """The same, with a little in favour of one that nobody has tried lately and that costs not much more."""
         if len(entries) < 2:
             return entries, None
-        most = (cost(entries[0].model, self._size) or 0.0) * _DEARER
+        most = (cost(entries[0].traits, self._size) or 0.0) * _DEARER
         curious = [entry for entry in entries[1:_CURIOUS] if self._untried(entry, most)]
         if not curious:
             return entries, None
         chosen = curious[min(int(drawn * len(curious)), len(curious) - 1)]
         values = score.opened(chosen.values)
         score.put(values, explore=1.0)
-        tried = Entry(chosen.model, values, self._field.counts)
+        tried = self._field.counts.rank(chosen.traits, values)
         return sorted((tried if entry is chosen else entry for entry in entries), key=BY_ORDER), tried
 
-    def _untried(self, entry: Entry, most: float) -> bool:
-        price = cost(entry.model, self._size)
+    def _untried(self, entry: Weighed, most: float) -> bool:
+        price = cost(entry.traits, self._size)
         return (
             not entry.ejected
             and price is not None
             and price <= most
-            and self._now.record(entry.model.card, self._asked.label) is None
+            and self._now.record(entry.traits.card, self._asked.label) is None
         )
 
     def _refused(self, budget: int | None) -> dict[str, Rejected]:
         wait, entries, troubled = self._now.wait, self._field.entries, self._now.troubled
         doubtful = entries
         if troubled is not None:
-            doubtful = [entry for entry in entries if entry.model.provider in troubled] if troubled else []
+            doubtful = [entry for entry in entries if entry.provider in troubled] if troubled else []
         refused = {
-            entry.model.name: resting(entry.model, seconds)
+            entry.model: resting(entry.traits, seconds)
             for entry in doubtful
-            if (seconds := wait(entry.model.card)) is not None
+            if (seconds := wait(entry.traits.card)) is not None
         }
         for entry in self._field.at_home:
-            there = entry.model.card.id in self._now.resident or entry.model.name in refused
-            if not there and self._now.fits(entry.model.card) is False:
-                refused[entry.model.name] = too_large(entry.model)
+            there = entry.traits.card.id in self._now.resident or entry.model in refused
+            if not there and self._now.fits(entry.traits.card) is False:
+                refused[entry.model] = too_large(entry.traits)
         dearest = self._field.dearest[0] * self._size.prompt + self._field.dearest[1] * self._size.answer
         if budget is not None and dearest > budget:
             for entry in entries:
-                price = cost(entry.model, self._size)
-                if price is not None and price > budget and entry.model.name not in refused:
-                    refused[entry.model.name] = too_dear(entry.model, price, budget)
+                price = cost(entry.traits, self._size)
+                if price is not None and price > budget and entry.model not in refused:
+                    refused[entry.model] = too_dear(entry.traits, price, budget)
         return refused
 
     def _records(self, field: Field) -> dict[str, Record]:
@@ -127,22 +128,22 @@ class Moment:
             entries = field.entries
         else:
             entries = [field.by_name[name] for name in self._now.known if name in field.by_name]
-        return {entry.model.name: told for entry in entries if (told := record(entry.model.card, label)) is not None}
+        return {entry.model: told for entry in entries if (told := record(entry.traits.card, label)) is not None}
 
     def _changed(self, refused: Collection[str]) -> dict[str, list[float]]:
         """The terms of those of whom something else is known now."""
         now, field = self._now, self._field
         found: dict[str, list[float]] = {}
 
-        def terms(entry: Entry) -> list[float]:
-            return found.setdefault(entry.model.name, score.opened(entry.values))
+        def terms(entry: Weighed) -> list[float]:
+            return found.setdefault(entry.model, score.opened(entry.values))
 
         for entry in field.at_home if now.resident else ():
-            if entry.model.card.id in now.resident:
+            if entry.traits.card.id in now.resident:
                 score.put(terms(entry), resident=1.0, loading=0.0)
         if now.held is not None and now.held in field.by_name:
             score.put(terms(field.by_name[now.held]), held=1.0)
         for entry in field.entries if now.ejected else ():
-            if entry.model.provider in now.ejected:
+            if entry.provider in now.ejected:
                 score.put(terms(entry), ejected=1.0)
         return {name: values for name, values in found.items() if name not in refused}

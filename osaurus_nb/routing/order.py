@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from osaurus_nb.routes import Mode
-from osaurus_nb.routing.shelf import Entry
+from osaurus_nb.routing.score import Weighed
 
 #: A chain is never longer.
 LONGEST = 8
@@ -16,7 +16,7 @@ _SMALL = 0.7
 _LOCAL, _SMALLER, _CHEAP, _FULL, _LAST = range(5)
 
 
-def chain(entries: Sequence[Entry], mode: Mode, length: int) -> Sequence[Entry]:
+def chain(entries: Sequence[Weighed], mode: Mode, length: int) -> Sequence[Weighed]:
     """The first to be asked, out of all, best first.
 
     The best of each provider comes before anybody's second, so that one provider's fault is not met twice. Under
@@ -24,17 +24,17 @@ def chain(entries: Sequence[Entry], mode: Mode, length: int) -> Sequence[Entry]:
     cheap one elsewhere, then any.
     """
     length = max(1, min(length, LONGEST))
-    if mode == "local-first" and entries and entries[0].model.local:
+    if mode == "local-first" and entries and entries[0].traits.local:
         return _ladder(entries, length)
     return _varied(entries, length)
 
 
-def _varied(entries: Sequence[Entry], length: int) -> list[Entry]:
+def _varied(entries: Sequence[Weighed], length: int) -> list[Weighed]:
     seen: set[str] = set()
-    heads: list[Entry] = []
+    heads: list[Weighed] = []
     for entry in entries:
-        if entry.model.provider not in seen:
-            seen.add(entry.model.provider)
+        if entry.provider not in seen:
+            seen.add(entry.provider)
             heads.append(entry)
             if len(heads) == length:
                 return heads
@@ -42,8 +42,8 @@ def _varied(entries: Sequence[Entry], length: int) -> list[Entry]:
     return heads + [entry for entry in entries if id(entry) not in taken][: length - len(heads)]
 
 
-def _ladder(entries: Sequence[Entry], length: int) -> list[Entry]:
-    tiers: tuple[list[Entry], ...] = ([], [], [], [], [])
+def _ladder(entries: Sequence[Weighed], length: int) -> list[Weighed]:
+    tiers: tuple[list[Weighed], ...] = ([], [], [], [], [])
     best = entries[0]
     for entry in entries:
         tiers[_tier(entry, best)].append(entry)
@@ -54,11 +54,11 @@ def _ladder(entries: Sequence[Entry], length: int) -> list[Entry]:
     return sorted(chosen, key=lambda entry: (_tier(entry, best), entry.order))
 
 
-def _tier(entry: Entry, best: Entry) -> int:
-    model = entry.model
+def _tier(entry: Weighed, best: Weighed) -> int:
+    model = entry.traits
     if entry.ejected:
         return _LAST
     if not model.local:
         return _CHEAP if model.paid is not None and model.paid <= CHEAP else _FULL
-    smaller = (model.params_b or 0.0) <= _SMALL * (best.model.params_b or 0.0)
+    smaller = (model.params_b or 0.0) <= _SMALL * (best.traits.params_b or 0.0)
     return _SMALLER if entry is not best and smaller else _LOCAL

@@ -6,7 +6,6 @@ now (rests, records, memory, money, the conversation so far) is laid over it, fo
 
 from __future__ import annotations
 
-import operator
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
@@ -19,7 +18,8 @@ from osaurus_nb.routing.filters import Ask
 from osaurus_nb.routing.intent import Intent, classify
 from osaurus_nb.routing.moment import CALM, Moment, Situation
 from osaurus_nb.routing.refusals import admitting, summary
-from osaurus_nb.routing.shelf import BY_ORDER, Entry, Shelves
+from osaurus_nb.routing.score import Weighed
+from osaurus_nb.routing.shelf import BY_ORDER, Shelves
 
 __all__ = ["CALM", "Planner", "Situation"]
 
@@ -72,15 +72,12 @@ class Planner:
         )
 
 
-def _ranking(chain: Sequence[Entry], entries: Sequence[Entry]) -> tuple[Ranked, ...]:
+def _ranking(chain: Sequence[Weighed], entries: Sequence[Weighed]) -> tuple[Ranked, ...]:
     """The chain, and then all others, the best first."""
-    rest = list(map(_RANKED, entries))
+    rest = list(entries)
     for place in sorted((bisect_left(entries, entry.order, key=BY_ORDER) for entry in chain), reverse=True):
         del rest[place]
-    return (*map(_RANKED, chain), *rest)
-
-
-_RANKED = operator.attrgetter("ranked")
+    return (*chain, *rest)
 
 
 def _budget(request: ChatRequest, profile: Profile, situation: Situation) -> int | None:
@@ -90,23 +87,23 @@ def _budget(request: ChatRequest, profile: Profile, situation: Situation) -> int
 
 
 def _sticky(
-    held: str | None, chain: Sequence[Entry], entries: Sequence[Entry], rejected: Sequence[Rejected]
+    held: str | None, chain: Sequence[Weighed], entries: Sequence[Weighed], rejected: Sequence[Rejected]
 ) -> str | None:
     """Whether the conversation stays with its model, or why not."""
     if held is None:
         return None
-    if chain and chain[0].model.name == held:
+    if chain and chain[0].model == held:
         return f"stays with '{held}'"
     why = next((each.reason for each in rejected if each.model == held), "It is not there any more.")
-    if any(entry.model.name == held for entry in entries):
+    if any(entry.model == held for entry in entries):
         why = "Its provider fails more often than the others."
     return f"left '{held}': {why}"
 
 
-def _warnings(request: ChatRequest, asked: Ask, chain: Sequence[Entry]) -> list[str]:
+def _warnings(request: ChatRequest, asked: Ask, chain: Sequence[Weighed]) -> list[str]:
     said = []
-    if asked.needs.mode == "local-first" and chain and not chain[0].model.local:
-        said.append(f"No model here can answer this, so it goes out to '{chain[0].model.name}'.")
+    if asked.needs.mode == "local-first" and chain and not chain[0].traits.local:
+        said.append(f"No model here can answer this, so it goes out to '{chain[0].model}'.")
     if asked.needs.vision and any(
         isinstance(part, Media) and part.kind == "video" for message in request.messages for part in message.parts
     ):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import log
-from operator import mul
+from operator import attrgetter, mul
 from typing import Any
 
 from osaurus_nb.models import LOCAL
@@ -43,7 +43,7 @@ NAMES = (
     "explore",
 )
 _PLACE = {name: place for place, name in enumerate(NAMES)}
-EJECTED = _PLACE["ejected"]
+_EJECTED = _PLACE["ejected"]
 #: Seconds to a first token, tokens a second, micro-dollars of a question: the ends of their scales.
 _SECONDS, _SPEEDS, _COSTS = (0.1, 10.0), (4.0, 200.0), (100.0, 1_000_000.0)
 #: Where it stands whose price nobody knows.
@@ -59,33 +59,37 @@ _NEAR = {"process": 1.0, "loopback": 1.0, "lan": 0.9, "tailnet": 0.8}
 
 
 class Weighed(Ranked):
-    """A ranked model whose terms are put together when somebody reads them: hundreds are ranked, a few are read."""
+    """A ranked model, what is known of it, and its place: the best first, equals by name. Nobody changes it.
 
-    __slots__ = ("_values", "_weights")
-    _values: Sequence[float]
-    _weights: Sequence[float]
+    Its terms are put together when somebody reads them, for hundreds are ranked and a few are read.
+    """
+
+    __slots__ = ("order", "traits", "values", "weights")
+    order: tuple[float, str]
+    traits: Traits
+    values: Sequence[float]
+    weights: Sequence[float]
+
+    @property
+    def ejected(self) -> bool:
+        return len(self.values) > _EJECTED and self.values[_EJECTED] > 0
 
     def __getattr__(self, name: str) -> Any:
         if name != "terms":  # the slot of the frame that is not filled yet
             raise AttributeError(name)
-        terms = tuple(
-            Term(*each) for each in zip(NAMES, self._values, self._weights, strict=False) if each[1] and each[2]
-        )
+        told = zip(NAMES, self.values, self.weights, strict=False)
+        terms = tuple(Term(*each) for each in told if each[1] and each[2])
         object.__setattr__(self, "terms", terms)
         return terms
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Ranked):
-            return NotImplemented
-        return (self.model, self.provider, self.score, self.terms) == (
-            other.model,
-            other.provider,
-            other.score,
-            other.terms,
-        )
+        return self is other or (isinstance(other, Ranked) and _told(self) == _told(other))
 
     def __hash__(self) -> int:
-        return hash((self.model, self.provider, self.score, self.terms))
+        return hash((self.model, self.score))
+
+
+_told = attrgetter("model", "provider", "score", "terms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +98,14 @@ class Weights:
 
     values: tuple[float, ...]
 
-    def rank(self, model: Traits, values: Sequence[float]) -> Ranked:
+    def rank(self, model: Traits, values: Sequence[float]) -> Weighed:
         made = object.__new__(Weighed)
+        score = sum(map(mul, values, self.values))
         _model(made, model.name)
         _provider(made, model.provider)
-        _score(made, sum(map(mul, values, self.values)))
+        _score(made, score)
+        _order(made, (-score, model.name))
+        _traits(made, model)
         _values(made, values)
         _weights(made, self.values)
         return made
@@ -106,7 +113,7 @@ class Weights:
 
 # Straight into the slots: a frozen value is made for every model of every new kind of question.
 _model, _provider, _score = (getattr(Ranked, name).__set__ for name in ("model", "provider", "score"))
-_values, _weights = (getattr(Weighed, name).__set__ for name in ("_values", "_weights"))
+_order, _traits, _values, _weights = (getattr(Weighed, name).__set__ for name in Weighed.__slots__)
 
 
 def version() -> str:

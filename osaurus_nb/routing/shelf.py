@@ -14,28 +14,11 @@ from osaurus_nb.routes import Rejected
 from osaurus_nb.routing.filters import Ask, refusal, standing
 from osaurus_nb.routing.learning import Record
 from osaurus_nb.routing.requirements import Size
-from osaurus_nb.routing.score import EJECTED, Table, Weights, learnt, opened, weights
-from osaurus_nb.routing.traits import Traits, traits
+from osaurus_nb.routing.score import Table, Weighed, Weights, learnt, opened, weights
+from osaurus_nb.routing.traits import traits
 
 #: Kinds of questions that are kept for one list of models, and lists of models.
 _KINDS, _LISTS = 64, 4
-
-
-class Entry:
-    """A model that may answer such a question, what speaks for it, and its place. Nobody changes it."""
-
-    __slots__ = ("model", "order", "ranked", "values")
-
-    def __init__(self, model: Traits, values: Sequence[float], counts: Weights) -> None:
-        self.model = model
-        self.values = values
-        self.ranked = counts.rank(model, values)
-        #: The best first; equals by name.
-        self.order = (-self.ranked.score, model.name)
-
-    @property
-    def ejected(self) -> bool:
-        return len(self.values) > EJECTED and self.values[EJECTED] > 0
 
 
 BY_ORDER = operator.attrgetter("order")
@@ -44,17 +27,17 @@ BY_ORDER = operator.attrgetter("order")
 class Field:
     """All models, for one kind of question: those that may answer, best first, and those that may not."""
 
-    def __init__(self, counts: Weights, entries: Sequence[Entry], rejected: Sequence[Rejected]) -> None:
+    def __init__(self, counts: Weights, entries: Sequence[Weighed], rejected: Sequence[Rejected]) -> None:
         self.counts = counts
         self.entries = entries
         self.rejected = rejected
-        self.by_name = {entry.model.name: entry for entry in entries}
+        self.by_name = {entry.model: entry for entry in entries}
         #: Those of this machine's own engine.
-        self.at_home = [entry for entry in entries if entry.model.provider == LOCAL]
+        self.at_home = [entry for entry in entries if entry.provider == LOCAL]
         #: The highest prices, so that money is looked at only where it may matter.
         self.dearest = (
-            max((entry.model.price_in or 0.0 for entry in entries), default=0.0),
-            max((entry.model.price_out or 0.0 for entry in entries), default=0.0),
+            max((entry.traits.price_in or 0.0 for entry in entries), default=0.0),
+            max((entry.traits.price_out or 0.0 for entry in entries), default=0.0),
         )
         self._laid: tuple[Sequence[Record], Field] | None = None
 
@@ -67,7 +50,7 @@ class Field:
             self._laid = (told, self._with(records))
         return self._laid[1]
 
-    def without(self, names: Iterable[str]) -> list[Entry]:
+    def without(self, names: Iterable[str]) -> list[Weighed]:
         """Those that may answer, but for these."""
         left = list(self.entries)
         places = (bisect_left(left, self.by_name[name].order, key=BY_ORDER) for name in names if name in self.by_name)
@@ -80,7 +63,7 @@ class Field:
         for name, record in records.items():
             values = opened(self.by_name[name].values)
             learnt(values, record)
-            changed.append(Entry(self.by_name[name].model, values, self.counts))
+            changed.append(self.counts.rank(self.by_name[name].traits, values))
         return Field(self.counts, sorted([*self.without(records), *changed], key=BY_ORDER), self.rejected)
 
 
@@ -119,7 +102,7 @@ class Shelf:
 
     def _weighed(self, asked: Ask) -> Field:
         rules, counts = standing(asked), weights(asked.needs.mode, asked.complexity)
-        entries: list[Entry] = []
+        entries: list[Weighed] = []
         rejected: list[Rejected] = []
         for model, values in zip(self.models, self._table.rows(asked), strict=True):
             for rule in rules:
@@ -127,7 +110,7 @@ class Shelf:
                     rejected.append(refusal(model, rule, asked))
                     break
             else:
-                entries.append(Entry(model, values, counts))
+                entries.append(counts.rank(model, values))
         return Field(counts, sorted(entries, key=BY_ORDER), rejected)
 
 
