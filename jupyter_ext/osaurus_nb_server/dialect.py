@@ -78,6 +78,7 @@ class Address:
             whole,
             (*terms.caps(self.headers), *([Cap(f"request:{self.request_id}", most)] if most is not None else [])),
             local_only or terms.local_only(self.headers),
+            fusion_depth=terms.fusion_depth(self.headers),
             chaos=self._chaos(),
         )
 

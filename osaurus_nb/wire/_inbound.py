@@ -8,12 +8,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from osaurus_nb.errors import RequestError, Warned
 from osaurus_nb.request import Effort, RouteOptions
-from osaurus_nb.wire import _routing
+from osaurus_nb.wire import _marker, _routing
 from osaurus_nb.wire._json import parse, shown
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -30,6 +30,11 @@ class Open(BaseModel):
 
 class Routed(Open):
     """A whole body: beside what its dialect has there may be keys of our own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_marker(cls, body: Any) -> Any:
+        return _marker.unmarked(body) if isinstance(body, dict) and _marker.is_marked(body) else body
 
     @cached_property
     def routed(self) -> RouteOptions:

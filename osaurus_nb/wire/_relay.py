@@ -12,7 +12,7 @@ from typing import Any
 from osaurus_nb.errors import RequestError
 from osaurus_nb.models import ModelCard, Quirk
 from osaurus_nb.request import ChatRequest, Delivery, RouteOptions, Sent
-from osaurus_nb.wire import _routing
+from osaurus_nb.wire import _marker, _routing
 from osaurus_nb.wire._json import parse
 from osaurus_nb.wire._opaque import SEAL
 from osaurus_nb.wire._payloads import Frame
@@ -51,7 +51,7 @@ def read_head(
     if not (isinstance(model, str) and model and isinstance(stream, bool | None)):
         return None
     route = _route(payload, own)
-    if route is None:
+    if route is None or _marker.is_marked(payload):
         return None
     return ChatRequest(model, (), route=route, delivery=Delivery(bool(stream))), payload
 

@@ -30,7 +30,7 @@ OURS = frozenset(
     {
         *("route", "routeMode", "profile", "routerProfile", "requirements", "local_only", "private"),
         *("fallbacks", "deadline_ms", "max_cost", "budget_micro", "turn_key", "resume", "strict_params"),
-        *("debug", "routeDebug"),
+        *("debug", "routeDebug", "fusion"),
     }
 )
 
@@ -69,6 +69,7 @@ def read(said: Mapping[str, Any]) -> RouteOptions:
         deadline=wait / 1000 if wait is not None else None,
         strict_params=bool(_one(said, "strict_params", of=_flag)),
         max_cost_micro=_most(said),
+        fusion=cast(Any, word(said["fusion"], "fusion", ("auto", "required"))) if "fusion" in said else None,
     )
 
 
@@ -99,6 +100,7 @@ def write(route: RouteOptions) -> dict[str, Any]:
         "deadline_ms": int(route.deadline * 1000) if route.deadline is not None else None,
         "max_cost": money.exact(route.max_cost_micro) if route.max_cost_micro is not None else None,
         "strict_params": route.strict_params or None,
+        "fusion": route.fusion,
     }
     return {key: value for key, value in keys.items() if value is not None}
 

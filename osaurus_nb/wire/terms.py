@@ -19,7 +19,8 @@ from osaurus_nb.wire import _routing
 
 #: US dollars that the answer may cost, beside what the body says of it.
 MAX_COST = "X-Osaurus-Max-Cost"
-#: Budgets that several questions share: `<id>=<US dollars>`, with commas between them.
+#: Budgets that several calls share: `<id>=<US dollars>`, with commas between them; `question:<id>=…` for all rounds of
+#: one question.
 BUDGET = "X-Osaurus-Budget"
 #: How many a question may name, and how much of an id is read.
 MOST_BUDGETS, _LONGEST = 16, 400
@@ -35,7 +36,10 @@ MODE, PROFILE, TURN = "X-Route-Mode", "X-Osaurus-Profile", "X-Osaurus-Turn"
 LOCAL_ONLY = "X-Osaurus-Local-Only"
 #: Faults on purpose, in plain words; `id=…;` before them names the block whose breakers they move.
 CHAOS = "X-Osaurus-Chaos"
-_KIND = "budget:"
+#: What a caller may have capped, and how that is written: a question's own cap is no budget around it.
+_KINDS = ("budget", "question")
+#: So many panels the question is a part of already: who is asked by one opens none.
+FUSION_DEPTH = "X-Osaurus-Fusion-Depth"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
@@ -47,6 +51,8 @@ def headers(terms: Terms) -> dict[str, str]:
         said[BUDGET] = ", ".join(_written(cap) for cap in terms.caps)
     if terms.local_only:
         said[LOCAL_ONLY] = "1"
+    if terms.fusion_depth:
+        said[FUSION_DEPTH] = str(terms.fusion_depth)
     if terms.chaos is not None:
         said[CHAOS] = f"id={terms.chaos.id}; {''.join(_bytes(str(terms.chaos)))}"
     return said
@@ -90,6 +96,12 @@ def local_only(headers: Mapping[str, str]) -> bool:
     return _routing.word(said, LOCAL_ONLY, ("1", "0", "true", "false")) in ("1", "true")
 
 
+def fusion_depth(headers: Mapping[str, str]) -> int:
+    """How many panels it is a part of. Whatever is no small number counts as one: then no panel is opened."""
+    said = headers.get(FUSION_DEPTH, "0").strip()
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 3 else 1
+
+
 def routed(route: RouteOptions, headers: Mapping[str, str]) -> RouteOptions:
     """The options with what the headers say where the body says nothing. Raises RequestError that names the header."""
     mode = _routing.mode(headers[MODE], MODE) if MODE in headers else None
@@ -107,21 +119,23 @@ def _named(headers: Mapping[str, str], header: str) -> str | None:
 
 
 def _written(cap: Cap) -> str:
-    id = cap.scope.removeprefix(_KIND)
-    if id == cap.scope or not _ID.fullmatch(id):
-        raise Unsupported(f"A server keeps no cap of '{cap.scope.partition(':')[0]}' for its caller: use a budget.")
-    return f"{id}={money.exact(cap.limit_micro)}"
+    kind, _, id = cap.scope.partition(":")
+    if kind not in _KINDS or not _ID.fullmatch(id):
+        raise Unsupported(f"A server keeps no cap of '{kind}' for its caller: use a budget.")
+    return f"{id if kind == 'budget' else cap.scope}={money.exact(cap.limit_micro)}"
 
 
 def _read(part: str) -> Cap:
-    id, _, amount = part.partition("=")
-    if not _ID.fullmatch(id.strip()):
+    named, _, amount = part.partition("=")
+    kind, colon, id = named.strip().rpartition(":")
+    kind = kind if colon else "budget"
+    if kind not in _KINDS or not _ID.fullmatch(id.strip()):
         raise RequestError(
             f"'{BUDGET}' must be <id>=<US dollars>, for example 'tuesday=0.50'; an id is up to 64 letters, digits, "
             "'-' and '_'.",
             param=BUDGET,
         )
-    return Cap(f"{_KIND}{id.strip()}", money.parse(amount.strip(), BUDGET))
+    return Cap(f"{kind}:{id.strip()}", money.parse(amount.strip(), BUDGET))
 
 
 def _quoted(text: str) -> str:

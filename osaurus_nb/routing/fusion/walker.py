@@ -117,8 +117,6 @@ class _Fusing:
         yield PanelReported(Panel(sitting.panelists(self.purse), found, judges[0].card.name, sitting.early))
         asked = brief.answer(self.matter.request, answers, found)
         asked = replace(asked, route=self._route(self._left()))
-        if self.matter.request.route.fusion == "required" and asked.tool_choice == "required":
-            asked = replace(asked, tool_choice="auto")  # the tool that had to be called was this one
         committed, last = False, -1
         plan = replace(self.matter.plan, candidates=judges)
         step = replace(panel.seat(self.matter.step, "answer", most=None), id=self.matter.step.id)
