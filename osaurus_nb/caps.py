@@ -6,7 +6,7 @@ import threading
 import uuid
 from contextvars import ContextVar
 from decimal import Decimal
-from typing import Self
+from typing import Literal, Self
 
 from osaurus_nb import money
 from osaurus_nb.spending import Cap, Cost
@@ -23,8 +23,9 @@ class Budget:
     context: `pool.submit(contextvars.copy_context().run, client.chat, "...")`.
     """
 
-    def __init__(self, amount: Amount, *, param: str | None = None) -> None:
-        self._cap = Cap(f"budget:{uuid.uuid4().hex[:12]}", money.parse(amount, param))
+    def __init__(self, amount: Amount, *, kind: Literal["budget", "question"] = "budget") -> None:
+        param = "max_cost" if kind == "question" else None
+        self._cap = Cap(f"{kind}:{uuid.uuid4().hex[:12]}", money.parse(amount, param))
         self._spent = 0
         self._lock = threading.Lock()
 
@@ -83,7 +84,7 @@ def budget(amount: Amount) -> Budget:
 
 def holding(max_cost: Amount | None = None) -> tuple[Budget, ...]:
     """Those that hold for a question that is asked here and now, and one for itself if it has a `max_cost`."""
-    return _open.get() if max_cost is None else (*_open.get(), Budget(max_cost, param="max_cost"))
+    return _open.get() if max_cost is None else (*_open.get(), Budget(max_cost, kind="question"))
 
 
 def _dollars(micro: int) -> Decimal:

@@ -38,6 +38,13 @@ def exact(micro: int) -> str:
     return f"{'-' if micro < 0 else ''}{whole}{f'.{rest:06}'.rstrip('0') if rest else ''}"
 
 
+def full(micro: int) -> str:
+    """A limit as it was set, for a sentence: whole cents at least, and no digit lost. $0.50, $0.0005."""
+    whole, _, rest = exact(micro).partition(".")
+    sign = "-" if micro < 0 else ""
+    return f"{sign}${whole.removeprefix('-')}.{rest:0<2}"
+
+
 def balance(micro: int | None) -> str:
     """Whole cents, rounded towards nothing: $1.99 for 1999999."""
     if micro is None:

@@ -133,7 +133,7 @@ class Sums(_Listing[Total]):
         if not self._items:
             return "The ledger has no such line."
         calls, _, _, cost, seconds = figures(self.total)
-        return f"together: {calls} calls, {cost}, {seconds} s"
+        return f"together: {calls} {'call' if self.total.calls == 1 else 'calls'}, {cost}, {seconds} s"
 
     @property
     def total(self) -> Total:

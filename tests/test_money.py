@@ -35,6 +35,14 @@ def test_a_balance_is_cut_and_a_row_is_exact(micro: int | None, balance: str, ro
 
 
 @pytest.mark.parametrize(
+    ("micro", "said"), [(500_000, "$0.50"), (5_000_000, "$5.00"), (1, "$0.000001"), (1_250_000, "$1.25"), (0, "$0.00")]
+)
+def test_a_limit_is_said_as_it_was_set(micro: int, said: str) -> None:
+    """Cents are whole, and what is less than a cent is not rounded away."""
+    assert money.full(micro) == said
+
+
+@pytest.mark.parametrize(
     ("charge", "said"),
     [
         (Charge(1234, "r", input_tokens=30, output_tokens=4), "You were charged $0.0012 for 34 tokens."),

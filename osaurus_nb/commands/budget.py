@@ -150,7 +150,7 @@ def _with(known: Mapping[str, V], name: str, value: V | None) -> dict[str, V]:
 def _said(micro: int | None, what: str) -> str:
     if micro is None:
         return f"No budget holds for {what} any more."
-    return f"No more than ${money.exact(micro)} is spent for {what}. What could cost more is not asked."
+    return f"No more than {money.full(micro)} is spent for {what}. What could cost more is not asked."
 
 
 def _priced(model: str, price: Price) -> str:

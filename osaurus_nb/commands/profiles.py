@@ -109,7 +109,7 @@ def _fields(profile: Profile) -> Sequence[tuple[str, str]]:
         ("demands", ", ".join(demands(profile))),
         ("fallbacks", ", ".join(profile.fallbacks)),
         ("deadline", f"{profile.deadline:g} s" if profile.deadline is not None else ""),
-        ("costs at most", f"${money.exact(profile.max_cost_micro)}" if profile.max_cost_micro is not None else ""),
+        ("costs at most", money.full(profile.max_cost_micro) if profile.max_cost_micro is not None else ""),
         ("models in turn", str(profile.chain)),
         ("sticky", "a conversation stays with its model" if profile.sticky else ""),
         ("panel", f"{panel}, judged by {fusion.judge}" if fusion and fusion.judge else panel),

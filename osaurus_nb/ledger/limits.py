@@ -23,6 +23,7 @@ _NAMES = {
     "key": "of this key for this month",
     "provider": "of this provider for this month",
     "budget": "that is around this call",
+    "question": "of this question",
 }
 _REMEDY = "Raise it, take a cheaper model, or set a smaller max_tokens."
 
@@ -68,7 +69,7 @@ def refusal(overrun: Overrun, model: str) -> str:
 
 
 def _exact(micro: int) -> str:
-    return f"${money.exact(micro)}"
+    return money.full(micro)
 
 
 def _standing(

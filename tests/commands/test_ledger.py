@@ -173,7 +173,7 @@ def test_a_budget_is_set_in_dollars(tell, home, amount):
     kept = billing(home)["budgets"]["day"]
     tell("budget day off")
 
-    assert said.lines == ["No more than $5 is spent for a day. What could cost more is not asked."]
+    assert said.lines == ["No more than $5.00 is spent for a day. What could cost more is not asked."]
     assert kept == "5"
     assert "day" not in billing(home).get("budgets", {})
 

@@ -110,7 +110,19 @@ def test_budgets_come_to_the_last_millionth(limits: list[int]) -> None:
     assert terms.caps(terms.headers(Terms(caps=sent))) == sent
 
 
-@pytest.mark.parametrize("text", ["", "a", "=1", "a=", "a=-1", "a b=1", "a=1,,b=2", "a:b=1", "a=1 2", f"{'a' * 65}=1"])
+def test_a_questions_own_cap_is_told_as_what_it_is() -> None:
+    """The server that refuses can say whose cap it was: the question's, or that of a block around it."""
+    sent = (Cap("budget:b", 500_000), Cap("question:q", 1))
+
+    said = terms.headers(Terms(caps=sent))
+
+    assert said["X-Osaurus-Budget"] == "b=0.5, question:q=0.000001"
+    assert terms.caps(said) == sent
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "=1", "a=", "a=-1", "a b=1", "a=1,,b=2", "a:b=1", ":b=1", "question:=1", "a=1 2", f"{'a' * 65}=1"]
+)
 def test_a_budget_that_cannot_be_read_is_refused(text: str) -> None:
     """The refusal names the header, and does not pass over the half that can be read."""
     with pytest.raises(RequestError) as refused:
