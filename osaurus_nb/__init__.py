@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from osaurus_nb.caps import budget
     from osaurus_nb.client import AsyncClient, Client
     from osaurus_nb.errors import OsaurusError
-    from osaurus_nb.front import explain, pull
+    from osaurus_nb.front import explain, pull, status
     from osaurus_nb.messages import Message, assistant, image, system, user
     from osaurus_nb.notebook.nested import allow_nested_loop
     from osaurus_nb.rehearsal import chaos
@@ -45,6 +45,7 @@ _DOORS = {
     "ledger": "osaurus_nb.ledger",
     "providers": "osaurus_nb.providers",
     "pull": "osaurus_nb.front",
+    "status": "osaurus_nb.front",
     "system": "osaurus_nb.messages",
     "ui": "osaurus_nb.ui",
     "user": "osaurus_nb.messages",
@@ -68,6 +69,7 @@ __all__ = [
     "ledger",
     "providers",
     "pull",
+    "status",
     "system",
     "ui",
     "user",

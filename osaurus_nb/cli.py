@@ -32,6 +32,8 @@ def _parser() -> argparse.ArgumentParser:
     _shared_commands(commands)
     models = commands.add_parser("models", help="list every model that can be named")
     models.set_defaults(run=_models)
+    status = commands.add_parser("status", help="how everything stands: providers, models in memory, ledger, budgets")
+    status.set_defaults(run=_status)
     demo = commands.add_parser("demo", help="ask the embedded model, here and over HTTP")
     demo.set_defaults(run=_demo)
     return parser
@@ -103,6 +105,15 @@ def _models(options: argparse.Namespace) -> None:
     for source in client.status():
         if source.error:
             print(f"{source.provider}: {source.error}", file=sys.stderr)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from osaurus_nb.front import status  # noqa: PLC0415
+
+    _ask_passphrase()
+    overview = status()
+    print(overview)
+    return 0 if overview.well else 1
 
 
 def _ask_passphrase() -> None:

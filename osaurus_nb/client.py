@@ -20,9 +20,11 @@ from osaurus_nb.config.settings import Settings
 from osaurus_nb.conversation import AsyncConversation, Conversation
 from osaurus_nb.decisions import Decisions
 from osaurus_nb.embeddings import Embeddings
+from osaurus_nb.errors import OsaurusError
 from osaurus_nb.explained import Explained
 from osaurus_nb.models import ModelCard, SourceStatus, Tested, TokenCount
 from osaurus_nb.options import Asked, ChatOptions, Prompt, Subject
+from osaurus_nb.overview import Overview
 from osaurus_nb.reply import Reply
 from osaurus_nb.runtime import Backend
 from osaurus_nb.stream import AsyncStream, Stream
@@ -150,6 +152,15 @@ class AsyncClient:
         """How each provider is doing."""
         return await self.backend.status()
 
+    async def overview(self) -> Overview:
+        """How everything stands that this client asks: providers, models in memory, the ledger, budgets."""
+        sources, workers = await self.status(), await self.backend.workers()
+        try:
+            kept, held = await self.ledger.status(), tuple(await self.ledger.budgets())
+        except OsaurusError:  # not for this key, or not readable now: `Client.ledger` says which
+            kept, held = None, ()
+        return Overview(tuple(sources), tuple(workers), kept, held)
+
     def watch(self) -> AsyncGenerator[Sequence[SourceStatus], None]:
         """How all providers are doing, now and after each change, until you stop."""
         return self.backend.watch()
@@ -269,6 +280,10 @@ class Client:
     def status(self) -> Sequence[SourceStatus]:
         """How each provider is doing."""
         return self._portal.run(self._async.status())
+
+    def overview(self) -> Overview:
+        """How everything stands that this client asks: providers, models in memory, the ledger, budgets."""
+        return self._portal.run(self._async.overview())
 
     def watch(self) -> Generator[Sequence[SourceStatus], None, None]:
         """How all providers are doing, now and after each change, until you stop."""

@@ -14,6 +14,7 @@ from osaurus_nb.explained import Explained
 from osaurus_nb.local import pull as _pull
 from osaurus_nb.local.library import LocalModel
 from osaurus_nb.models import SourceStatus, Tested
+from osaurus_nb.overview import Overview
 from osaurus_nb.options import ChatOptions, Prompt
 
 
@@ -46,6 +47,17 @@ def test(name: str, /) -> Tested:
     """
     with Client() as client:
         return client.test(name)
+
+
+def status(client: Client | None = None) -> Overview:
+    """How everything stands: each provider and whether it is asked, models in memory, the ledger, budgets near their end.
+
+    Outside a Jupyter server every client learns for itself who fails: hand in yours to see what it has learnt.
+    """
+    if client is not None:
+        return client.overview()
+    with Client() as asking:
+        return asking.overview()
 
 
 def watch() -> Generator[SourceStatus, None, None]:

@@ -217,7 +217,8 @@ class Runtime:
     def _walk(
         self, plan: Plan, request: ChatRequest, step: Step, meter: Meter | None = None
     ) -> AsyncGenerator[Event, None]:
-        return engine.run(plan, request, step, timeouts=self._timeouts, meter=meter or self._ledger, health=self._stage.chooser(step.terms.chaos).health)
+        health = self._stage.chooser(step.terms.chaos).health
+        return engine.run(plan, request, step, timeouts=self._timeouts, meter=meter or self._ledger, health=health)
 
     async def count_tokens(self, request: ChatRequest, *, sent: Sent | None = None) -> TokenCount:
         """The prompt's tokens by the one who knows the model; an estimate, marked, where nobody counts.

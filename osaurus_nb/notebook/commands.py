@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from IPython.core.error import UsageError
@@ -101,20 +100,11 @@ async def _resolve(session: Session, name: str) -> tuple[ModelCard, Sequence[str
 
 def _status(session: Session, rest: str) -> None:
     client = session.client
-    sources = portal().run(client.status())
-    rows = [(s.provider, str(s.models), _standing(s)) for s in sources]
+    overview = portal().run(client.overview())
     where = f"connected to {client.settings.url}" if client.settings.url else "embedded in this kernel"
     chat = f"chat is {'on' if session.chatting else 'off'}, {session.turns} turns"
     footer = f"{where} · model: {client.model} · {chat}"
-    show(session.shell, _markup.table(("provider", "models", "state"), rows, footer=footer))
-
-
-def _standing(source: SourceStatus) -> str:
-    """Its state in words, and when it is asked again by itself."""
-    if source.error:
-        wait = max(0, round(source.retry_at - time.time())) if source.retry_at is not None else None
-        return source.error if wait is None else f"{source.error} Next try in {wait} s."
-    return "ready" if source.state == "connected" else source.state
+    show(session.shell, overview.shown(footer))
 
 
 def _shared(name: str) -> Command:
