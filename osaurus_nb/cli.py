@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import osaurus_nb
 from osaurus_nb.errors import OsaurusError
+from osaurus_nb.routes import MODES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _pull_command(commands)
     _chat_command(commands)
+    _route_command(commands)
     _shared_commands(commands)
     models = commands.add_parser("models", help="list every model that can be named")
     models.set_defaults(run=_models)
@@ -56,7 +58,24 @@ def _chat_command(commands: _Commands[argparse.ArgumentParser]) -> None:
     chat.add_argument("-s", "--system", help="a system prompt")
     chat.add_argument("-t", "--temperature", type=float)
     chat.add_argument("--max-tokens", type=int)
+    _routing_options(chat)
     chat.set_defaults(run=_chat)
+
+
+def _route_command(commands: _Commands[argparse.ArgumentParser]) -> None:
+    route = commands.add_parser("route", help="say who would answer a question, and why, without asking anybody")
+    actions = route.add_subparsers(required=True, metavar="ACTION")
+    explain = actions.add_parser("explain", help="models in the order in which they would be asked, and those refused")
+    explain.add_argument("prompt")
+    explain.add_argument("-m", "--model", help="a model or a profile, for example osaurus/auto")
+    _routing_options(explain)
+    explain.set_defaults(run=_explain)
+
+
+def _routing_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", help="a profile, which chooses the model; `osaurus-nb profiles` lists them")
+    parser.add_argument("--mode", choices=MODES, help="how candidates are weighed")
+    parser.add_argument("--private", action="store_true", help="ask only this machine and its networks")
 
 
 def _shared_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -86,12 +105,26 @@ def _chat(options: argparse.Namespace) -> None:
         system=options.system,
         temperature=options.temperature,
         max_tokens=options.max_tokens,
+        profile=options.profile,
+        mode=options.mode,
+        private=options.private,
     )
     for piece in stream:
         print(piece, end="", flush=True)
     print(f"\n[{stream.reply.footer}]", file=sys.stderr)
+    for failure in stream.reply.failures:
+        print(f"[{failure}]", file=sys.stderr)
     for warning in stream.reply.warnings:
         print(f"[{warning.message}]", file=sys.stderr)
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from osaurus_nb.client import Client  # noqa: PLC0415
+
+    _ask_passphrase()
+    with Client() as client:
+        said = {"profile": options.profile, "mode": options.mode, "private": options.private}
+        print(client.explain(options.prompt, model=options.model, **said))
 
 
 def _models(options: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from osaurus_nb.options import ChatOptions
 
 _ARROW = re.compile(r"(?:^|\s)->\s*(\S+)\s*$")
 _OPTION = re.compile(
-    r"""\s*(?:--(?:new|chat)(?=\s|$)|(?:--?[A-Za-z][\w-]*)(?:=|\s+)?(?:"[^"]*"|'[^']*'|[^\s"'-]\S*)?(?=\s|$))"""
+    r"""\s*(?:--(?:new|chat|private|last)(?=\s|$)|(?:--?[A-Za-z][\w-]*)(?:=|\s+)?(?:"[^"]*"|'[^']*'|[^\s"'-]\S*)?(?=\s|$))"""
 )
 _KEY_OPTION = re.compile(r"(?:^|\s)--?(?:api[-_]?)?(?:key|token|secret)(?![\w-])|\bapi[-_]?key\s*=", re.IGNORECASE)
 _KEY = re.compile(
@@ -38,6 +38,9 @@ def _parser() -> _Parser:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--fallback", action="append")
     parser.add_argument("--max-cost")
+    parser.add_argument("--profile")
+    parser.add_argument("--mode")
+    parser.add_argument("--private", action="store_true")
     parser.add_argument("--chat", action="store_true")
     parser.add_argument("--new", action="store_true")
     parser.add_argument("-o", "--out")
@@ -112,4 +115,10 @@ def options(given: Namespace) -> ChatOptions:
         chosen["fallbacks"] = given.fallback
     if given.max_cost:
         chosen["max_cost"] = given.max_cost
+    if given.profile:
+        chosen["profile"] = given.profile
+    if given.mode:
+        chosen["mode"] = given.mode
+    if given.private:
+        chosen["private"] = True
     return chosen

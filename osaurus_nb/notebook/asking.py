@@ -40,7 +40,7 @@ def ask(make: Callable[[], AsyncStream], view: View, *, model: str) -> Reply:
         view.fail(error.reply, notices)
         raise
     reply = stream.reply
-    view.end(reply, [*notices, *reply.notices, *([_AGAIN] if reply.empty else [])])
+    view.end(reply, [*notices, *reply.failures, *reply.notices, *([_AGAIN] if reply.empty else [])])
     return reply
 
 

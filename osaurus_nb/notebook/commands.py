@@ -17,9 +17,10 @@ from osaurus_nb.commands.person import Notebook
 from osaurus_nb.config.settings import Settings
 from osaurus_nb.errors import ModelNotFound, OsaurusError
 from osaurus_nb.local.pull import pull as fetch
-from osaurus_nb.models import ModelCard, SourceStatus
+from osaurus_nb.models import ROUTER, ModelCard, SourceStatus
 from osaurus_nb.notebook import arguments, texts
 from osaurus_nb.notebook.display import Bundle, Slot, Throttle, show
+from osaurus_nb.notebook.routing import private
 from osaurus_nb.notebook.session import Session
 
 _PLACES = {
@@ -38,7 +39,7 @@ def find(command: str) -> str:
         return "help"
     if command in COMMANDS:
         return command
-    known = ["ask", "retry", *COMMANDS]
+    known = ["ask", "retry", "route", *COMMANDS]
     near = difflib.get_close_matches(command, known, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(known)}."
     raise UsageError(f"%osaurus has no command '{command[:40]}'. {hint} To ask a model: %osaurus ask ...")
@@ -93,6 +94,9 @@ async def _resolve(session: Session, name: str) -> tuple[ModelCard, Sequence[str
     try:
         found = names.resolve(name, listed)
     except ModelNotFound:
+        profile = next((card for card in cards if card.name == f"{ROUTER}/{name}"), None)
+        if profile is not None:
+            return profile, None
         silent = {source.provider: () for source in await session.client.status() if source.error}
         found = names.resolve(name, {**silent, **listed})
     return found, None if found in cards else names.not_found(name, [card.name for card in cards]).near
@@ -103,7 +107,7 @@ def _status(session: Session, rest: str) -> None:
     overview = portal().run(client.overview())
     where = f"connected to {client.settings.url}" if client.settings.url else "embedded in this kernel"
     chat = f"chat is {'on' if session.chatting else 'off'}, {session.turns} turns"
-    footer = f"{where} · model: {client.model} · {chat}"
+    footer = f"{where} · model: {client.model} · {chat}{' · private' if session.private else ''}"
     show(session.shell, overview.shown(footer))
 
 
@@ -198,6 +202,7 @@ COMMANDS: Mapping[str, Command] = {
     **{name: _shared(name) for name in table.COMMANDS},
     "key": _key,
     "chat": _chat,
+    "private": private,
     "endpoint": _endpoint,
     "pull": _pull,
     "help": _help,

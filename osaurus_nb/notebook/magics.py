@@ -18,6 +18,7 @@ from osaurus_nb.notebook.asking import ask
 from osaurus_nb.notebook.commands import COMMANDS, find
 from osaurus_nb.notebook.display import view
 from osaurus_nb.notebook.interpolation import expand
+from osaurus_nb.notebook.routing import explain, tell_last
 from osaurus_nb.notebook.session import Asked, Session
 from osaurus_nb.options import ChatOptions
 from osaurus_nb.reply import Reply
@@ -41,12 +42,13 @@ class OsaurusMagics(Magics):
             Explain {{topic}} in one sentence.
 
         Options: -m/--model MODEL, -s/--system TEXT, -t/--temperature T, --max-tokens N, --seed N, --fallback MODEL (can
-        be given several times), --max-cost AMOUNT, --chat (a turn of the running conversation), --new (the first turn
+        be given several times), --max-cost AMOUNT, --profile NAME (which chooses the model), --mode MODE, --private
+        (stays on this machine and its networks), --chat (a turn of the running conversation), --new (the first turn
         of a new one), -o/--out NAME or `-> NAME` (put the Reply into a variable; `_` has it too).
 
         In the prompt {{expression}} and $`name` stand for Python values; all other braces stay as they are.
-        As a line: `%osaurus ask [options] QUESTION`, `%osaurus retry [options]` (the last question once more), and
-        the commands that `%osaurus help` lists.
+        As a line: `%osaurus ask [options] QUESTION`, `%osaurus retry [options]` (the last question once more),
+        `%osaurus route [options] QUESTION` (who would answer, and why), and the commands that `%osaurus help` lists.
         """
         arguments.refuse_keys(line)
         if cell is not None:
@@ -56,7 +58,11 @@ class OsaurusMagics(Magics):
             return self._line(rest)
         if command == "retry":
             return self._retry(rest)
-        self._command(find(command), rest.strip())
+        if command == "route":
+            self._route(rest)
+            return None
+        act = COMMANDS[find(command)]
+        self._command(lambda: act(self.session, rest.strip()))
         return None
 
     def _cell(self, line: str, cell: str) -> Reply:
@@ -67,6 +73,17 @@ class OsaurusMagics(Magics):
         head, name = arguments.arrow(rest)
         words, question = arguments.split(head)
         return self._ask(question, arguments.parse(words), name)
+
+    def _route(self, rest: str) -> None:
+        """Who would answer a question and why; without one, why it was who answered last."""
+        words, question = arguments.split(rest)
+        if question:
+            asked, options = expand(question, self._value), arguments.options(arguments.parse(words))
+            self._command(lambda: explain(self.session, asked, options))
+        elif words in ([], ["--last"]):
+            tell_last(self.session)
+        else:
+            raise UsageError("There is no question. Write it behind the options, or only --last.")
 
     def _retry(self, rest: str) -> Reply:
         """The last question again: a new step, with the options of then but for those that are given now."""
@@ -101,14 +118,15 @@ class OsaurusMagics(Magics):
             )
         except OsaurusError as error:
             self._keep(asked.name, error.reply)
+            self.session.last = error.reply or self.session.last
             _shorten(error)
             raise
         self._keep(asked.name, reply)
         return self.session.told(reply)
 
-    def _command(self, name: str, rest: str) -> None:
+    def _command(self, act: Callable[[], None]) -> None:
         try:
-            COMMANDS[name](self.session, rest)
+            act()
         except OsaurusError as error:
             _shorten(error)
             raise

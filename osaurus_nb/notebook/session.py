@@ -38,6 +38,10 @@ class Session:
         self.shell = shell
         self.cells = Cells(shell)
         self.chatting = False
+        #: Every question stays on this machine and its networks.
+        self.private = False
+        #: The last answer, or what there was of it.
+        self.last: Reply | None = None
         self.asked: Asked | None = None
         self._client: AsyncClient | None = None
         self._ours = False
@@ -87,17 +91,22 @@ class Session:
         return stream
 
     def _stream(self, asked: Asked, *, again: bool) -> AsyncStream:
+        options = self.chosen(asked.options)
         if not asked.remember:
-            return self.client.stream(asked.prompt, **asked.options)
+            return self.client.stream(asked.prompt, **options)
         if self._conversation is None:
             self._conversation = self.client.conversation()
         if again:
-            return self._conversation.stream_retry(**asked.options)
-        return self._conversation.stream(asked.prompt, **asked.options)
+            return self._conversation.stream_retry(**options)
+        return self._conversation.stream(asked.prompt, **options)
+
+    def chosen(self, options: ChatOptions) -> ChatOptions:
+        """The options of a question of this session."""
+        return {**options, "private": True} if self.private else options
 
     def told(self, reply: Reply) -> Reply:
         """This reply is on the screen: as the result of the same cell it is not shown again."""
-        self._told = reply
+        self._told = self.last = reply
         return reply
 
     def cell_ended(self, *_: Any) -> None:

@@ -15,7 +15,8 @@ reply = %osaurus ask -t 0 Name a colour
 ```
 
 Options: `-m MODEL`, `-s "system prompt"`, `-t 0.7`, `--max-tokens N`, `--seed N`, `--fallback MODEL`, \
-`--max-cost 0.05`, \
+`--max-cost 0.05`, `--profile NAME` (which chooses the model), \
+`--mode fast|balanced|best|local-first|local-strict|realtime`, `--private` (stays on this machine and its networks), \
 `--chat` (a turn of the running conversation), `--new` (a new one), \
 `-o NAME` or `-> NAME` (keep the Reply; so does `_`). \
 `{{expression}}` puts a Python value into the prompt; all other braces stay.
@@ -25,6 +26,8 @@ Options: `-m MODEL`, `-s "system prompt"`, `-t 0.7`, `--max-tokens N`, `--seed N
 | `%osaurus models` | lists every model that can be named |
 | `%osaurus use NAME` | chooses who answers when none is named |
 | `%osaurus retry` | asks the last question again, as a new step; with other options, e.g. `--max-tokens 2000` |
+| `%osaurus route QUESTION` | says who would answer and why, asking nobody; alone: why it was who answered last |
+| `%osaurus private on`, `off` | keeps every question of this notebook on this machine and its networks |
 | `%osaurus chat on`, `off`, `reset` | makes each cell a turn of one conversation |
 | `%osaurus status` | how each provider is doing |
 | `%osaurus doctor NAME` | what is wrong with a provider, step by step; `--token` asks a word, `--report` for an issue |
