@@ -10,11 +10,12 @@ import pytest
 from osaurus_nb.messages import Media, Message, ToolCall, assistant, image, tool_result, user
 from osaurus_nb.models import Capabilities, EndpointClass, ModelCard, Price
 from osaurus_nb.request import ChatRequest, Effort, ResponseFormat, RouteOptions, Sampling, Tool
-from osaurus_nb.routes import Complexity, Explanation, Label, Mode, Profile, Requirements
+from osaurus_nb.routes import MODES, Complexity, Explanation, Label, Mode, Profile, Requirements
 from osaurus_nb.routing.intent import Intent
 from osaurus_nb.routing.learning import Record
 from osaurus_nb.routing.planner import CALM, Planner, Situation
 from osaurus_nb.routing.refusals import nobody
+from osaurus_nb.routing.score import NAMES, version, weights
 
 AUTO = Profile("auto")
 #: A letter for what a model can, in upper case for what it cannot; what is missing is not known.
@@ -431,6 +432,36 @@ def test_exploring_is_bounded() -> None:
     assert all(each.exploring == (each.ranked[0].model != usual.ranked[0].model) for each in tried)
     assert not turns.exploring
     assert not held.exploring
+
+
+def test_a_model_in_memory_need_not_fit_once_more() -> None:
+    """Memory that a model takes itself is not held against it."""
+    found = plan(mode="local-strict", now=Situation(resident=frozenset({"wren-8b-4bit"}), fits=lambda _: False))
+
+    assert "wren-8b-4bit" in {each.model for each in found.ranked}
+    assert codes(found)["wren-0.6b-4bit"] == "memory"
+
+
+def test_one_question_with_two_intents_is_two_questions() -> None:
+    """What is kept for one kind of question is not taken for another, and the weights' date is told."""
+    intents = iter([Intent("chat", 0.9, "code", 0.05, work, 0.8) for work in ("low", "high", "low")])
+    planner = Planner(lambda _: next(intents))
+
+    low, high, again = (planner.plan(ask(), CARDS, AUTO) for _ in range(3))
+
+    assert low == again
+    assert low.ranked[0].model != high.ranked[0].model
+    assert low.weights == version()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("work", ["low", "medium", "high", "unknown"])
+def test_every_term_is_weighed(mode: Mode, work: Complexity) -> None:
+    """The weights name each term once. A conversation outweighs all but a provider that fails, and that outweighs all."""
+    found = dict(zip(NAMES, weights(mode, work).values, strict=True))
+
+    assert -found["ejected"] > sum(max(0.0, each) for each in found.values())
+    assert found["held"] > sum(abs(each) for name, each in found.items() if name not in ("held", "ejected"))
 
 
 def test_nobody_is_told_with_what_would_admit_one() -> None:
