@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Iterable
 from contextvars import ContextVar
 from decimal import Decimal
 from typing import Literal, Self
@@ -41,9 +42,9 @@ class Budget:
 
     @property
     def spent(self) -> Decimal:
-        """In US dollars, by the chats inside that have ended, in this process.
+        """In US dollars, by the calls inside that have ended, in this process.
 
-        What still runs, vectors and decisions count under the cap all the same, where it is kept.
+        What still runs counts under the cap all the same, where it is kept.
         """
         return _dollars(self._spent)
 
@@ -71,7 +72,7 @@ class Budget:
         self.__exit__()
 
     def __repr__(self) -> str:
-        return f"<Budget {money.row(self._spent)} of {money.row(self._cap.limit_micro)} spent>"
+        return f"<Budget {money.row(self._spent)} of {money.full(self._cap.limit_micro)} spent>"
 
 
 _open: ContextVar[tuple[Budget, ...]] = ContextVar("osaurus_budgets", default=())
@@ -85,6 +86,13 @@ def budget(amount: Amount) -> Budget:
 def holding(max_cost: Amount | None = None) -> tuple[Budget, ...]:
     """Those that hold for a question that is asked here and now, and one for itself if it has a `max_cost`."""
     return _open.get() if max_cost is None else (*_open.get(), Budget(max_cost, kind="question"))
+
+
+def count(budgets: Iterable[Budget], cost: Cost | None) -> None:
+    """A call under these ended, and cost this; None where nobody meters."""
+    if cost is not None:
+        for budget in budgets:
+            budget.add(cost)
 
 
 def _dollars(micro: int) -> Decimal:

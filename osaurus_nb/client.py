@@ -125,7 +125,10 @@ class AsyncClient:
         if not model:
             raise opt.no_embedder(await self.backend.models())
         request = opt.embedding(texts, model=model, dimensions=dimensions, extra=extra)
-        return await self.backend.embed(request, terms(caps.holding(), private=private))
+        budgets = caps.holding()
+        answer = await self.backend.embed(request, terms(budgets, private=private))
+        caps.count(budgets, answer.cost)
+        return answer
 
     async def decide(
         self,
@@ -142,7 +145,10 @@ class AsyncClient:
         `osaurus_nb.decisions`. A verdict that is not `calibrated` is a bare pick; one that is `refused` says why.
         """
         request = opt.decision(subject, questions, model=model or self.model, extra=extra or {})
-        return await self.backend.decide(request, terms(caps.holding(), private=private))
+        budgets = caps.holding()
+        answer = await self.backend.decide(request, terms(budgets, private=private))
+        caps.count(budgets, answer.cost)
+        return answer
 
     async def models(self) -> Sequence[ModelCard]:
         """Every model that can be named now."""

@@ -14,6 +14,7 @@ from osaurus_nb import _markup
 from osaurus_nb.events import Warned
 from osaurus_nb.messages import Media, Opaque, Text
 from osaurus_nb.models import Usage
+from osaurus_nb.spending import Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,8 @@ class Decisions:
     verdicts: tuple[Verdict, ...]
     usage: Usage | None = None
     warnings: tuple[Warned, ...] = ()
+    #: None where nobody meters.
+    cost: Cost | None = None
 
     def __getitem__(self, name: str) -> Verdict:
         for verdict in self.verdicts:

@@ -9,6 +9,7 @@ from typing import Any
 from osaurus_nb.events import Warned
 from osaurus_nb.messages import Opaque
 from osaurus_nb.models import Usage
+from osaurus_nb.spending import Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Embeddings:
     vectors: tuple[Sequence[float], ...]
     usage: Usage | None = None
     warnings: tuple[Warned, ...] = ()
+    #: None where nobody meters.
+    cost: Cost | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)

@@ -250,6 +250,7 @@ class Runtime:
             await strike(terms.chaos, card)
             answer = await adapter.embed(request, card, self._timeouts)
             account.used(answer.usage or size())
+            answer = replace(answer, cost=account.cost())
         answer = marked(answer, terms.chaos)
         return answer if answer.usage is not None else replace(answer, usage=size())
 
@@ -265,6 +266,7 @@ class Runtime:
                     account.void()
                 else:
                     account.used(answer.usage or size())
+                    answer = replace(answer, cost=account.cost())
         if answer is None:
             answer = await deciding.decide(request, candidate, step, self._walk, timeouts=self._timeouts)
         answer = marked(answer, terms.chaos)

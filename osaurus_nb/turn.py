@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from osaurus_nb import origin, rehearsal
-from osaurus_nb.caps import Budget
+from osaurus_nb.caps import Budget, count
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import Answer, CostReported, Event, Failed, Fold, PartEnded, Warned, fold, is_visible
 from osaurus_nb.explained import Explained
@@ -19,7 +19,7 @@ from osaurus_nb.models import Timings, Usage
 from osaurus_nb.ports import Terms
 from osaurus_nb.reply import Reply
 from osaurus_nb.request import ChatRequest
-from osaurus_nb.routes import Explanation
+from osaurus_nb.routes import Explanation, Panel
 from osaurus_nb.runtime import Backend
 from osaurus_nb.spending import Cost
 from osaurus_nb.tools import Toolbox
@@ -78,6 +78,7 @@ class Turn:
         self._spent: Usage | None = None
         self._paid: Cost | None = None
         self._route: Explanation | None = None
+        self._panel: Panel | None = None
         self._began = self._first = self._ended = 0.0
         self._finished = False
         self._error: OsaurusError | None = None
@@ -120,9 +121,7 @@ class Turn:
                     if isinstance(event, Failed):
                         raise event.error
         finally:
-            if cost is not None:
-                for budget in self._budgets:
-                    budget.add(cost)
+            count(self._budgets, cost)
 
     async def _answer_tools(self, request: ChatRequest, calls: Sequence[ToolCall]) -> ChatRequest:
         """Run the calls side by side and put them and their results behind the conversation."""
@@ -133,6 +132,7 @@ class Turn:
         self._spent = _sum(self._spent, answer.usage)
         self._paid = _sum(self._paid, answer.cost)
         self._route = answer.route or self._route
+        self._panel = answer.panel or self._panel
         self._round = _Round(Fold(), set())
         choice = "auto" if request.tool_choice not in (None, "auto", "none") else request.tool_choice
         return replace(request, messages=(*self._request.messages, *self._added), tool_choice=choice)
@@ -155,6 +155,7 @@ class Turn:
             finish_reason=answer.finish_reason,
             usage=_sum(self._spent, answer.usage),
             cost=_sum(self._paid, answer.cost),
+            panel=answer.panel or self._panel,
             timings=self._timings(),
             attempts=(*before.attempts, *answer.attempts),
             warnings=(*before.warnings, *answer.warnings),

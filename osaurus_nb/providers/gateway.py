@@ -38,7 +38,7 @@ from osaurus_nb.providers.server_events import server_events
 from osaurus_nb.request import ChatRequest, Sent
 from osaurus_nb.resilience.retry_after import retry_after
 from osaurus_nb.routes import Explanation
-from osaurus_nb.wire import _counting, _routing, embeddings, explanation, openai_chat
+from osaurus_nb.wire import _counting, _osaurus, _routing, embeddings, explanation, openai_chat
 from osaurus_nb.wire import terms as carried
 from osaurus_nb.wire.decisions import openai as openai_decisions
 from osaurus_nb.wire.embeddings import openai
@@ -104,7 +104,7 @@ class Gateway:
         encoded = openai_decisions.encode_request(request, card, ours=True)
         payload = await self._post("/v1/decisions", encoded.body, terms)
         answer = openai_decisions.decode_response(payload, request, card)
-        return replace(answer, warnings=(*encoded.warnings, *answer.warnings))
+        return replace(answer, warnings=(*encoded.warnings, *answer.warnings), cost=_osaurus.price(payload))
 
     async def explain(self, request: ChatRequest, terms: Terms = PLAIN) -> Explanation:
         """Over there; nobody is asked."""

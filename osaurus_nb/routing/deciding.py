@@ -22,6 +22,7 @@ from osaurus_nb.ports import Step, Timeouts
 from osaurus_nb.request import ChatRequest
 from osaurus_nb.routing import ballot
 from osaurus_nb.routing.plan import Candidate, Plan, chain
+from osaurus_nb.spending import Cost
 from osaurus_nb.wire._opaque import AS_SENT
 
 #: Questions under way at one time.
@@ -55,6 +56,7 @@ async def decide(
         verdicts=tuple(poll.verdict for poll in polls),
         usage=_sum(answers),
         warnings=(*_told(request), *_found(polls, card), *_kept(answers)),
+        cost=_paid(answers),
     )
 
 
@@ -163,6 +165,12 @@ def _kept(answers: Iterable[Answer]) -> Iterator[Warned]:
     """What the answers warned of, once each, without what we ourselves had asked for."""
     warnings = (warning for answer in answers for warning in answer.warnings)
     yield from dict.fromkeys(w for w in warnings if w.param not in ballot.OURS and w.code != "empty_answer")
+
+
+def _paid(answers: Sequence[Answer]) -> Cost | None:
+    """What all answers cost together; None where nobody meters."""
+    told = [answer.cost for answer in answers if answer.cost is not None]
+    return sum(told[1:], start=told[0]) if told else None
 
 
 def _sum(answers: Sequence[Answer]) -> Usage | None:

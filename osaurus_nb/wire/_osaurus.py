@@ -59,7 +59,7 @@ class Route:
             case ev.PanelReported():
                 self._panel = panel.write(event.panel)
             case ev.CostReported():
-                self._cost = {key: value for key, value in asdict(event.cost).items() if value is not None}
+                self._cost = paid(event.cost)
 
     def take(self, answer: ev.Answer) -> None:
         """All of it at once, from an answer that is whole."""
@@ -94,8 +94,19 @@ def told(payload: Mapping[str, Any]) -> Iterator[RouteEvent]:
         yield ev.Warned(str(row.get("code")), str(row.get("message")), param if isinstance(param, str) else None)
     if (asked := panel.read(said.get("panel"))) is not None:
         yield ev.PanelReported(asked)
-    if cost := as_mapping(said.get("cost")):
-        yield ev.CostReported(_cost(cost))
+    if (cost := price(payload)) is not None:
+        yield ev.CostReported(cost)
+
+
+def paid(cost: Cost) -> dict[str, Any]:
+    """What such a key says under `cost`."""
+    return {key: value for key, value in asdict(cost).items() if value is not None}
+
+
+def price(payload: Mapping[str, Any]) -> Cost | None:
+    """What it cost, if such a key says so."""
+    said = as_mapping(as_mapping(payload.get("osaurus")).get("cost"))
+    return _cost(said) if said else None
 
 
 def author(payload: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -24,7 +25,7 @@ class Priced(Runtime):
     """Says of each answer what it cost, and keeps the terms under which it was asked."""
 
     def __init__(self, *answers, cost=CENT):
-        super().__init__([ScriptedAdapter({"echo": list(answers) or [says("Hello.")]})])
+        super().__init__([ScriptedAdapter({"echo": list(answers) or [says("Hello.")]}, embeds=["vectors"])])
         self.cost, self.terms = cost, []
 
     async def stream(self, request, terms):
@@ -92,7 +93,7 @@ def test_a_budget_knows_what_is_left(client):
 
     assert after_one == (Decimal("0.01"), Decimal("0.005"))
     assert (b.limit, b.spent, b.left) == (Decimal("0.015"), Decimal("0.02"), 0)
-    assert repr(b) == "<Budget $0.02 of $0.02 spent>"
+    assert repr(b) == "<Budget $0.02 of $0.015 spent>"
 
 
 def test_a_budget_goes_on_when_it_is_entered_again(client, backend):
@@ -150,6 +151,26 @@ def test_decisions_are_under_the_budget_too(client, backend):
         client.decide("text", {"spam": "Is it spam?"})
 
     assert backend.limits() == [1_000_000]
+
+
+def test_what_vectors_and_decisions_cost_is_counted():
+    """As far as whoever answers says it: a budget's figures leave nothing out."""
+
+    class Metered(Priced):
+        async def embed(self, request, terms):
+            return replace(await super().embed(request, terms), cost=self.cost)
+
+        async def decide(self, request, terms):
+            return replace(await super().decide(request, terms), cost=self.cost)
+
+    backend = Metered()
+    client = Client(backend=backend, model="scripted/echo")
+
+    with osaurus.budget("$1") as b:
+        client.decide("text", {"spam": "Is it spam?"})
+        client.embed("text", model="scripted/vectors")
+
+    assert b.spent == Decimal("0.02")
 
 
 @pytest.mark.parametrize("amount", ["$0.05", "0.05", 0.05, Decimal("0.05")])

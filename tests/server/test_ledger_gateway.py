@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from osaurus_nb.decisions import DecisionRequest, Predicate
-from osaurus_nb.embeddings import EmbeddingRequest
+from osaurus_nb.decisions import DecisionRequest, Decisions, Predicate
+from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.errors import BudgetExceeded, Forbidden, LedgerUnreadable, Unsupported
 from osaurus_nb.events import Answer, Failed, Fold
 from osaurus_nb.gateway.keys import PLAIN_SCOPES
-from osaurus_nb.messages import user
+from osaurus_nb.messages import Text, user
 from osaurus_nb.ports import PLAIN, Terms
 from osaurus_nb.providers.gateway import Gateway
 from osaurus_nb.request import ChatRequest, Delivery, RouteOptions
 from osaurus_nb.spending import Cap, Cost, Origin, Query
 from osaurus_nb.testing.scripted import ScriptedAdapter
+from osaurus_nb.wire.embeddings import openai
 from tests.server.conftest import Served
 from tests.server.ledger import COST_MICRO, Paid, billed, lines, paid
 
@@ -103,6 +104,27 @@ async def test_vectors_and_decisions_are_under_the_same_caps(gateway: Gateway) -
         await gateway.embed(EmbeddingRequest("embed", ("a text",)), none)
     with pytest.raises(BudgetExceeded):
         await gateway.decide(DecisionRequest("good", "x", (Predicate("q", "Is it?"),)), none)
+
+
+@pytest.mark.parametrize("what", ["vectors", "decisions", "many vectors"])
+async def test_vectors_and_decisions_say_what_they_cost(server: Served, gateway: Gateway, what: str) -> None:
+    """As the ledger over there has it, all questions and all parts of one request together."""
+    if what == "decisions":
+        asked = DecisionRequest("good", (Text("x"),), (Predicate("q", "Is it?"), Predicate("r", "Is it not?")))
+        answer: Embeddings | Decisions = await gateway.decide(asked)
+    else:
+        texts = ("a text",) * (1 if what == "vectors" else openai.MAX_TEXTS + 1)
+        answer = await gateway.embed(EmbeddingRequest("embed", texts))
+
+    entries = [line for line in lines(server) if line["kind"] == "settle"]
+    assert answer.cost is not None
+    assert answer.cost.micro == sum(line["cost"]["micro"] for line in entries) > 0
+
+
+async def test_a_questions_own_cap_says_so(gateway: Gateway) -> None:
+    """The refusal does not speak of a budget around the call where there is none."""
+    with pytest.raises(BudgetExceeded, match="the budget of this question has"):
+        await whole(gateway, HELLO, Terms(caps=(Cap("question:q", 1),)))
 
 
 async def test_a_cap_of_another_kind_is_not_lost_on_the_way(server: Served, gateway: Gateway) -> None:

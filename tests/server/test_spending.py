@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from osaurus_nb import money
 from osaurus_nb.events import TextDelta
 from osaurus_nb.gateway.keys import ALL_SCOPES
 from osaurus_nb.testing.scripted import says
@@ -104,6 +105,19 @@ def test_who_comes_with_a_login_is_counted_too(server: Served) -> None:
 
     [line] = lines(server)
     assert line["origin"]["key"] == "login"
+
+
+@pytest.mark.parametrize(("path", "body", "headers", "kind"), DIALECTS[len(CHATS) :])
+def test_vectors_and_decisions_say_what_they_cost(
+    server: Served, path: str, body: dict[str, Any], headers: dict[str, str], kind: str
+) -> None:
+    """In a header, and where the body has room in the key `osaurus`: the same as in the ledger."""
+    answer = post(server, path, body, headers)
+
+    micro = sum(line["cost"]["micro"] for line in lines(server))
+    assert answer.headers["x-osaurus-cost"] == money.exact(micro)
+    assert answer.headers["x-osaurus-cost-source"].startswith("list")
+    assert answer.json["osaurus"]["cost"]["micro"] == micro > 0
 
 
 @pytest.mark.parametrize(("path", "body", "headers", "kind"), DIALECTS)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict
 
 from osaurus_nb.errors import RequestError
-from osaurus_nb.events import AttemptStarted, Event, Started, Warned
+from osaurus_nb.events import AttemptStarted, CostReported, Event, Started, Warned
 from osaurus_nb.runtime import Backend
+from osaurus_nb.spending import Cost
 from osaurus_nb.wire import _routing
 from osaurus_nb_server.dialect import Address, Dialect
 
@@ -28,6 +29,9 @@ class Answered(Protocol):
     @property
     def warnings(self) -> Sequence[Warned]: ...
 
+    @property
+    def cost(self) -> Cost | None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -39,9 +43,10 @@ class Outcome:
 
     @classmethod
     def of(cls, answered: Answered, body: Mapping[str, Any], *, asked: str) -> Outcome:
-        """With the headers that an answer to a chat has: who gave it, and its warnings."""
+        """With the headers that an answer to a chat has: who gave it, what it cost, and its warnings."""
         who = answered.provider, answered.model
-        return cls(body, asked, (AttemptStarted(1, *who), Started(*who), *answered.warnings))
+        cost = (CostReported(answered.cost),) if answered.cost is not None else ()
+        return cls(body, asked, (AttemptStarted(1, *who), Started(*who), *cost, *answered.warnings))
 
 
 class Limits(TypedDict):

@@ -15,6 +15,7 @@ from osaurus_nb.errors import BadAnswer, RequestError, Unsupported
 from osaurus_nb.events import Warned
 from osaurus_nb.models import ModelCard
 from osaurus_nb.wire._opaque import AS_SENT
+from osaurus_nb.wire._osaurus import paid
 
 #: The vendors' own limits; the widest of them counts for all.
 MAX_QUESTIONS = 400
@@ -134,6 +135,7 @@ def about(decisions: Decisions) -> dict[str, Any]:
         "model": decisions.model,
         "warnings": [{"code": w.code, "message": w.message, "param": w.param} for w in decisions.warnings] or None,
         "refused": refused or None,
+        "cost": paid(decisions.cost) if decisions.cost is not None else None,
     }
     return {"osaurus": {key: value for key, value in fields.items() if value is not None}}
 

@@ -20,12 +20,14 @@ def parts(request: EmbeddingRequest, size: int) -> Iterator[EmbeddingRequest]:
 def joined(answers: Sequence[Embeddings]) -> Embeddings:
     """The answers to all pieces as one. Tokens count only where every piece was counted."""
     first, *others = answers
-    usage = first.usage
+    usage, cost = first.usage, first.cost
     for answer in others:
+        cost = cost + answer.cost if cost is not None and answer.cost is not None else cost or answer.cost
         usage = usage + answer.usage if usage is not None and answer.usage is not None else None
     return replace(
         first,
         vectors=tuple(vector for answer in answers for vector in answer.vectors),
         usage=usage,
+        cost=cost,
         warnings=tuple(dict.fromkeys(warning for answer in answers for warning in answer.warnings)),
     )

@@ -10,6 +10,7 @@ from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
 from osaurus_nb.events import Warned
 from osaurus_nb.models import Usage
 from osaurus_nb.wire._opaque import AS_SENT, own
+from osaurus_nb.wire._osaurus import paid, price
 
 
 def as_sent(request: EmbeddingRequest, dialect: str) -> Mapping[str, Any]:
@@ -33,7 +34,8 @@ def ours(answer: Embeddings) -> dict[str, Any]:
     warnings = [{"code": row.code, "message": row.message, "param": row.param} for row in answer.warnings]
     estimated = {"estimated": True} if answer.usage is not None and answer.usage.estimated else {}
     told = {"warnings": warnings} if warnings else {}
-    return {"provider": answer.provider, "model": answer.model, **estimated, **told}
+    cost = {"cost": paid(answer.cost)} if answer.cost is not None else {}
+    return {"provider": answer.provider, "model": answer.model, **estimated, **told, **cost}
 
 
 def told(answer: Embeddings, payload: Mapping[str, Any], *, before: Iterable[Warned] = ()) -> Embeddings:
@@ -43,7 +45,8 @@ def told(answer: Embeddings, payload: Mapping[str, Any], *, before: Iterable[War
     rows = [row for row in said.get("warnings") or () if isinstance(row, Mapping)]
     warnings = (Warned(str(row.get("code")), str(row.get("message")), row.get("param")) for row in rows)
     provider, model = said.get("provider") or answer.provider, said.get("model") or answer.model
-    return replace(answer, provider=str(provider), model=str(model), warnings=(*before, *warnings))
+    answer = replace(answer, provider=str(provider), model=str(model), cost=price(payload))
+    return replace(answer, warnings=(*before, *warnings))
 
 
 def counted(tokens: Any, *marked: Any) -> Usage | None:
