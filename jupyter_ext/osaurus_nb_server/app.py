@@ -16,7 +16,7 @@ from osaurus_nb.config.providers import ProviderFile
 from osaurus_nb_server.handlers import routes
 from osaurus_nb_server.hidden_keys import HiddenKeys
 from osaurus_nb_server.kernel_access import KEY_LIFE, KernelAccess, reachable_url
-from osaurus_nb_server.service import MAX_BODY, RESPONSE_TTL, Service
+from osaurus_nb_server.service import MAX_ACTIVE, MAX_BODY, MAX_WAITING, RESPONSE_TTL, Service
 
 #: Seconds between looks at the providers' file.
 _LOOK_APART = 1.0
@@ -33,6 +33,10 @@ class OsaurusServer(ExtensionApp):
     ping_after = Float(15.0, help="Seconds of silence in a stream before a comment is sent.").tag(config=True)
     response_ttl = Float(
         RESPONSE_TTL, help="Seconds that a response is kept for `previous_response_id`; 0 keeps none."
+    ).tag(config=True)
+    max_active = Int(MAX_ACTIVE, help="Requests for work that are under way at once; more wait.").tag(config=True)
+    max_waiting = Int(
+        MAX_WAITING, help="Requests that may wait for their turn; more are told when to come again (503, Retry-After)."
     ).tag(config=True)
     kernel_access = Bool(
         True, help="Let kernels use this server's models by OSAURUS_URL and OSAURUS_KEY in their environment."
@@ -59,6 +63,8 @@ class OsaurusServer(ExtensionApp):
             max_body=self.max_body,
             ping_after=self.ping_after,
             response_ttl=self.response_ttl,
+            max_active=self.max_active,
+            max_waiting=self.max_waiting,
         )
         self._kernel_access = KernelAccess(self.service.keys)
         self.settings["osaurus_service"] = self.service

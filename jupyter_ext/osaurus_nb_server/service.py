@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from osaurus_nb.catalog import names
 from osaurus_nb.config.paths import Paths
@@ -18,7 +18,10 @@ from osaurus_nb.gateway.keys import KeyRing
 from osaurus_nb.gateway.responses import Bounds, ResponseStore, StoreFailed
 from osaurus_nb.gateway.throttle import Throttle
 from osaurus_nb.models import LOCAL, SourceStatus
+from osaurus_nb.ports import Observer
 from osaurus_nb.runtime import Backend
+from osaurus_nb.telemetry.metrics import Metrics
+from osaurus_nb_server.admission import Admission
 from osaurus_nb_server.dialect import Codec, Dialect
 
 if TYPE_CHECKING:  # the local room is loaded when the first request needs it
@@ -34,6 +37,8 @@ MOUNT = "/osaurus"
 
 #: A request body may have this many bytes unless the server's owner says otherwise.
 MAX_BODY = 32 * 1024 * 1024
+#: So many requests are at work at once, and so many wait behind them, unless the server's owner says otherwise.
+MAX_ACTIVE, MAX_WAITING = 256, 1024
 #: How long a response of the Responses dialect is kept, in seconds, unless the server's owner says otherwise.
 RESPONSE_TTL = Bounds().ttl
 #: How long what the providers said of themselves is believed, in seconds: monitors look often.
@@ -61,6 +66,13 @@ class Workers(Protocol):
     async def aclose(self) -> None: ...
 
 
+@runtime_checkable
+class Observable(Protocol):
+    """A backend whose streams can be watched."""
+
+    def observe(self, observer: Observer) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """What answers requests, and what is known of the local workers."""
@@ -79,6 +91,8 @@ class Service:
         max_body: int = MAX_BODY,
         ping_after: float = 15.0,
         response_ttl: float = RESPONSE_TTL,
+        max_active: int = MAX_ACTIVE,
+        max_waiting: int = MAX_WAITING,
     ) -> None:
         self.keys = KeyRing()
         self.throttle = Throttle()
@@ -88,6 +102,8 @@ class Service:
         #: Who is told of changes, for as long as he likes: they keep no server from its idle shutdown.
         self.watching: set[Answering] = set()
         self.answered = 0
+        self.admission = Admission(most=max_active, waiting=max_waiting)
+        self.metrics = Metrics()
         self._codecs: dict[Dialect, Codec] = {}
         self._make_backend = make_backend
         self._engine: Engine | None = None
@@ -193,9 +209,10 @@ class Service:
             self._engine = None
 
     async def _make(self) -> Engine:
-        if self._make_backend is not None:
-            return Engine(self._make_backend())
-        return await _embedded()
+        engine = Engine(self._make_backend()) if self._make_backend is not None else await _embedded()
+        if isinstance(engine.backend, Observable):
+            engine.backend.observe(self.metrics)
+        return engine
 
 
 async def _embedded() -> Engine:

@@ -11,6 +11,7 @@ from osaurus_nb_server.handlers import admin, admin_ledger, admin_providers
 from osaurus_nb_server.handlers.base import ApiHandler, NotFoundHandler, RefusedHandler, RootHandler
 from osaurus_nb_server.handlers.generate import GenerateHandler
 from osaurus_nb_server.handlers.health import HealthHandler
+from osaurus_nb_server.handlers.metrics import MetricsHandler
 from osaurus_nb_server.handlers.models import ModelHandler, ModelsHandler, RunningHandler, ShowHandler, VersionHandler
 from osaurus_nb_server.handlers.operate import OperationHandler
 from osaurus_nb_server.handlers.responses import RESPONSES
@@ -29,6 +30,7 @@ def routes(service: Service) -> Sequence[Route]:
     return [
         (rf"{MOUNT}/?", RootHandler, shared),
         (rf"{MOUNT}/health", HealthHandler, shared),
+        (rf"{MOUNT}/metrics", MetricsHandler, shared),
         *((MOUNT + path, GenerateHandler, {**shared, "dialect": dialect}) for path, dialect in GENERATE.items()),
         *((MOUNT + path, OperationHandler, {**shared, "operation": row}) for path, row in OPERATIONS.items()),
         *((MOUNT + path, handler, shared) for path, handler in RESPONSES.items()),

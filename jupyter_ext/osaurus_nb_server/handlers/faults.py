@@ -9,6 +9,7 @@ from http import HTTPStatus
 from tornado.web import HTTPError
 
 from osaurus_nb import errors
+from osaurus_nb_server.admission import Crowded
 
 
 class NoSuchPath(errors.RequestError):
@@ -45,7 +46,7 @@ _BY_STATUS: Mapping[int, tuple[type[errors.OsaurusError], str]] = {
 }
 
 #: Faults that the same request may not meet a second time, if it waits for as long as it is told.
-_PASSING = (errors.RateLimited, errors.Unavailable)
+_PASSING = (errors.RateLimited, errors.Unavailable, Crowded)
 
 
 def from_exception(status: int, exception: BaseException | None) -> errors.OsaurusError:

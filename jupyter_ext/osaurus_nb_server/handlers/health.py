@@ -31,6 +31,8 @@ class HealthHandler(ApiHandler):
             "providers": [asdict(source) for source in sources],
             "workers": [asdict(health) for health in await self.service.workers()],
             "active": len(self.service.active),
+            "waiting": self.service.admission.waiting,
+            "refused": self.service.admission.refused,
             "answered": self.service.answered,
             "uptime": round(self.service.uptime, 3),
             "versions": {

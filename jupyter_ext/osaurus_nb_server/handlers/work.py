@@ -30,9 +30,10 @@ class WorkHandler(ApiHandler):
         self._task = asyncio.current_task()
         self.service.active.add(self)
         try:
-            await self.work(
-                Address(self.request.headers, self._caller(), self.request_id, path, self.request.query_arguments)
-            )
+            async with self.service.admission.entered():
+                await self.work(
+                    Address(self.request.headers, self._caller(), self.request_id, path, self.request.query_arguments)
+                )
         except StreamClosedError:
             self._left = True
         except asyncio.CancelledError:
