@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from osaurus_nb.events import AttemptFailed, AttemptStarted, FinishReason, Warne
 from osaurus_nb.explained import Explained
 from osaurus_nb.messages import Message, Reasoning, ToolCall
 from osaurus_nb.models import Timings, Usage
+from osaurus_nb.routes import Panel, Panelist
 from osaurus_nb.spending import Cost
 
 #: Why there was nothing to read: reasoning used up the token limit, the limit came before a word, the provider's
@@ -42,6 +44,8 @@ class Reply:
     substituted: bool = False
     #: What it took, candidates that failed and all rounds included; None where nobody meters.
     cost: Cost | None = None
+    #: What became of each model, where several were asked side by side: their answers, costs and agreement.
+    panel: Panel | None = None
     #: Who could answer and why, where the model was chosen and not simply named.
     route: Explained | None = None
 
@@ -109,11 +113,11 @@ class Reply:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """A sentence for each model that failed before another one answered in its place."""
+        """A sentence for each model that failed, and how, before another one answered in its place."""
         failed = [attempt for attempt in self.attempts if isinstance(attempt, AttemptFailed)]
         if self.error is not None or not (self.substituted or self.route is not None):
             return ()
-        return tuple(f"'{attempt.model}' did not answer: {attempt.error}" for attempt in failed)
+        return tuple(dict.fromkeys(f"'{attempt.model}' did not answer: {attempt.error}" for attempt in failed))
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -125,5 +129,31 @@ class Reply:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Plain text and one rich form, in which nothing of the answer can run or load."""
         notices = [*self.failures, *self.notices, *([str(self.error)] if self.error else [])]
-        shown = _markup.bundle(self.text, footer=self.footer, notices=notices)
+        folded = _panel(self.panel) if self.panel is not None else ()
+        shown = _markup.bundle(self.text, footer=self.footer, notices=notices, folded=folded)
         return shown if self.text.strip() else shown | {"text/plain": "\n".join(notices)}
+
+
+def _panel(panel: Panel) -> Sequence[tuple[str, str]]:
+    """What each model answered, under who it is, what became of it, how much it agrees and what it cost."""
+    rows = [(_seat(one), one.text) for one in panel.panelists]
+    found = panel.analysis
+    said = {
+        "What they agree on": found.consensus if found else (),
+        "Where they contradict each other": found.contradictions if found else (),
+        "What only some deal with": found.partial_coverage if found else (),
+        "What only one sees": found.unique_insights if found else (),
+        "What all of them miss": found.blind_spots if found else (),
+    }
+    return [*rows, *((title, "\n".join(f"- {each}" for each in listed)) for title, listed in said.items() if listed)]
+
+
+def _seat(one: Panelist) -> str:
+    parts = [one.model, one.outcome if one.error is None else f"{one.outcome}: {one.error}"]
+    if one.agreement is not None:
+        parts.append(f"{one.agreement:.0%} agreement")
+    if one.seconds is not None:
+        parts.append(f"{one.seconds:.1f} s")
+    if one.cost_micro is not None:
+        parts.append(money.row(one.cost_micro))
+    return " · ".join(parts)
