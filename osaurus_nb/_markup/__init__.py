@@ -21,9 +21,15 @@ _CALLOUT = "border-left:3px solid {colour};margin:.5em 0;padding:.25em .75em"
 _COLOURS = {"note": "var(--jp-warn-color1, #b58900)", "error": "var(--jp-error-color1, #c62828)"}
 
 
-def bundle(text: str, *, footer: str = "", notices: Sequence[str] = ()) -> dict[str, str]:
-    """The MIME bundle of an answer: the text as it is, and a safe rendering with notices and a footer below."""
-    return frame(text, Document().render(text), footer=footer, notices=notices)
+def bundle(
+    text: str, *, footer: str = "", notices: Sequence[str] = (), folded: Sequence[tuple[str, str]] = ()
+) -> dict[str, str]:
+    """The MIME bundle of an answer: the text as it is, and a safe rendering with notices and a footer below.
+
+    `folded` are further texts under their titles, each shown when its title is clicked.
+    """
+    body = Document().render(text) + "".join(_folded(title, more) for title, more in folded)
+    return frame(text, body, footer=footer, notices=notices)
 
 
 def frame(text: str, body: str, *, footer: str = "", notices: Sequence[str] = ()) -> dict[str, str]:
@@ -58,6 +64,13 @@ def printable(text: str) -> str:
 
 def _row(tag: str, cells: Sequence[str]) -> str:
     return "<tr>" + "".join(f'<{tag} style="text-align:left">{escape(clean(cell))}</{tag}>' for cell in cells) + "</tr>"
+
+
+def _folded(title: str, text: str) -> str:
+    shown = Document().render(text)
+    return (
+        f'<details style="margin:.25em 0"><summary style="{_MUTED}">{escape(clean(title))}</summary>{shown}</details>'
+    )
 
 
 def _box(kind: str, message: str, hint: str = "") -> str:

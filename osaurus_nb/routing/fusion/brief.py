@@ -50,8 +50,11 @@ your own judgement, say so where it stays uncertain, and close gaps. Keep to the
 for. Do not speak of the assistants, of letters or of a comparison."""
 
 
-def findings(request: ChatRequest, answers: Sequence[str], *, shaped: bool) -> ChatRequest:
-    """The question for what there is in the answers. `shaped`: the judge can be held to a schema."""
+def findings(request: ChatRequest, answers: Sequence[str], *, shaped: bool, capped: bool = False) -> ChatRequest:
+    """The question for what there is in the answers. `shaped`: the judge can be held to a schema.
+
+    Where money is `capped`, its cap limits the tokens: a limit of ours could ask for more than there is.
+    """
     shape = ResponseFormat("json_schema", "panel_findings", SCHEMA, strict=True) if shaped else None
     said = f"{_quoted(answers)}\n{_FIND}"
     return replace(
@@ -60,7 +63,7 @@ def findings(request: ChatRequest, answers: Sequence[str], *, shaped: bool) -> C
         tool_choice=None,
         parallel_tool_calls=None,
         response_format=shape,
-        sampling=Sampling(max_output_tokens=FINDINGS_TOKENS),
+        sampling=Sampling(max_output_tokens=None if capped else FINDINGS_TOKENS),
     )
 
 

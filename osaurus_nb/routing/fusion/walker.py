@@ -161,7 +161,7 @@ class _Fusing:
     async def _found(self, answers: Sequence[str], judges: Sequence[Candidate]) -> Analysis | None:
         """What the judge finds in the answers; it may mend its findings once."""
         shaped = all(judge.card.capabilities.json_schema for judge in judges)
-        asked = brief.findings(self.matter.request, answers, shaped=shaped)
+        asked = brief.findings(self.matter.request, answers, shaped=shaped, capped=self._share() is not None)
         for mark in ("findings", "mended"):
             wait = panel.patience(self.matter.fusion, self._left())
             said = await self._said(replace(asked, route=self._route(wait)), judges, mark)
