@@ -8,7 +8,7 @@ import httpx2
 
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import Event
-from osaurus_nb.providers.http import Answer, Call, HttpDoor, capped, read_capped, translate
+from osaurus_nb.providers.http import Answer, Call, HttpDoor, capped, read_capped, read_start, translate
 from osaurus_nb.wire import EventDecoder
 
 #: Makes the error for an answer that is not a 200, from its head and its body.
@@ -24,7 +24,7 @@ async def exchange(
         async with door.open(call) as response:
             begun = True
             if response.status_code != httpx2.codes.OK:
-                raise refusal(response, await read_capped(response))
+                raise refusal(response, await read_start(response))
             async for data in capped(response):
                 for event in decoder.feed(data):
                     yield event
@@ -42,9 +42,8 @@ async def fetch(door: HttpDoor, call: Call, refusal: Refusal, *, provider: str) 
     try:
         async with door.open(call) as response:
             begun = True
-            body = await read_capped(response)
             if response.status_code != httpx2.codes.OK:
-                raise refusal(response, body)
-            return body
+                raise refusal(response, await read_start(response))
+            return await read_capped(response)
     except httpx2.HTTPError as exc:
         raise translate(exc, provider=provider, begun=begun) from exc

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
+from io import BytesIO
 from typing import Self
 
 import httpx2
@@ -31,12 +32,15 @@ __all__ = [
     "HttpDoor",
     "capped",
     "read_capped",
+    "read_start",
     "redact",
     "status_error",
     "translate",
 ]
 
 MAX_BODY = 32 * 1024 * 1024
+#: No error that anybody reads is longer.
+MAX_REFUSAL = 1024 * 1024
 #: Sent with every request. A compressed answer could unpack to a thousand times its size.
 _HEADERS = {"user-agent": "osaurus-nb", "accept": "*/*", "accept-encoding": "identity"}
 
@@ -161,7 +165,20 @@ class _Capped:
 
 async def read_capped(answer: Answer, limit: int = MAX_BODY) -> bytes:
     """The whole body. Raises AnswerTooLarge."""
-    return b"".join([piece async for piece in capped(answer, limit)])
+    body = BytesIO()  # gives its bytes away without a copy
+    async for piece in capped(answer, limit):
+        body.write(piece)
+    return body.getvalue()
+
+
+async def read_start(answer: Answer) -> bytes:
+    """The body of a refusal: all of it, or as much as is read of one without end."""
+    body = bytearray()
+    async for piece in capped(answer):
+        body += piece
+        if len(body) >= MAX_REFUSAL:
+            break
+    return bytes(body)
 
 
 def _outgoing(call: Call, url: httpx2.URL) -> Outgoing:

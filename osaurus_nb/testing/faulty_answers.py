@@ -225,6 +225,21 @@ def _line(ask: Ask) -> Iterator[Step]:
         yield chunk(b"x" * PIECE)
 
 
+def _event(ask: Ask) -> Iterator[Step]:
+    """One event of short lines that is never over; a body of blanks."""
+    yield head(kind=_STREAM if ask.stream else _JSON, transfer_encoding="chunked")
+    while True:
+        yield chunk((b"data: ab\n" if ask.stream else b"         ") * 7000)
+
+
+def _error(ask: Ask) -> Iterator[Step]:
+    """An error that is explained for ever."""
+    yield head(503, transfer_encoding="chunked")
+    yield chunk(b'{"error": {"message": "')
+    while True:
+        yield chunk(b"x" * PIECE)
+
+
 def _huge(ask: Ask) -> Iterator[Step]:
     """One honest frame of so many MiB."""
     said = Said(words=["x" * int(ask.number("mib", 1) * MEBI)])
@@ -310,6 +325,8 @@ FAULTS: Mapping[str, Fault] = {
     "endless": Fault("writes words for ever", _endless(Said())),
     "endless-thought": Fault("thinks for ever", _endless(Said((), ("Hm",) * 8))),
     "endless-line": Fault("sends one line for ever", _line),
+    "endless-event": Fault("sends lines of one event for ever", _event),
+    "endless-error": Fault("fails, and explains it for ever", _error),
     "keep-alive": Fault("sends keep-alives for ever, and no word", _comments),
     "trickle": Fault("sends a byte now and then", _trickle),
     "stall": Fault("falls silent in the middle of its answer", streamed(half, End.SILENCE, over=False)),

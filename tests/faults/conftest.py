@@ -203,8 +203,10 @@ def bench(
     file = ProviderFile(paths)
     places = {"gone": upstream.refused, "nameless": upstream.nowhere, "untrusted": upstream.untrusted}
     for name in Bench.PROVIDERS:
-        patience = {"timeout": LEISURE} if name in ("good", "odd") else {}
-        file.add(name, places.get(name, upstream.url), format=request.param, **patience)
+        patience = LEISURE if name in ("good", "odd") else None
+        file.add(name, places.get(name, upstream.url), format=request.param)
+        if patience is not None:
+            file.edit(name, timeout=patience)
     settings = replace(Settings.from_env(), paths=paths, url=None, key=None, timeouts=TIMEOUTS)
     health, billing, store = Health(chance=lambda: 0.1), BillingFile(paths), LedgerStore(paths, None)
 
