@@ -35,6 +35,7 @@ from osaurus_nb.routing.health import Health
 from osaurus_nb.routing.profiles import Profiles
 from osaurus_nb.runtime import Backend, Runtime
 from osaurus_nb.secrets import API_KEY, Secrets, header, numbered, secrets_of
+from osaurus_nb.telemetry.spans import Spans
 
 log = logging.getLogger("osaurus_nb")
 
@@ -59,7 +60,7 @@ def embedded(settings: Settings) -> Runtime:
     sources: Sources = ConfiguredSources(settings, billing=billing)
     if settings.local_only:
         sources = Home(sources)
-    return Runtime(sources, ledger=meter, timeouts=settings.timeouts, chooser=chooser)
+    return Runtime(sources, ledger=meter, observers=(Spans(),), timeouts=settings.timeouts, chooser=chooser)
 
 
 @cache
