@@ -70,6 +70,15 @@ def _route_command(commands: _Commands[argparse.ArgumentParser]) -> None:
     explain.add_argument("-m", "--model", help="a model or a profile, for example osaurus/auto")
     _routing_options(explain)
     explain.set_defaults(run=_explain)
+    _replay_command(actions)
+
+
+def _replay_command(actions: _Commands[argparse.ArgumentParser]) -> None:
+    from osaurus_nb.commands import replaying  # noqa: PLC0415 - --version stays quick
+
+    replay = actions.add_parser("replay", help=replaying.HELP, allow_abbrev=False)
+    replaying.configure(replay)
+    replay.set_defaults(run=_perform)
 
 
 def _routing_options(parser: argparse.ArgumentParser) -> None:

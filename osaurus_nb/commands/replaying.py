@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osaurus_nb import money
 from osaurus_nb.commands import home
-from osaurus_nb.commands.grammar import Actions
 from osaurus_nb.commands.person import Person
 from osaurus_nb.commands.profiles import own
 from osaurus_nb.commands.told import Told
@@ -21,12 +20,13 @@ from osaurus_nb.models import Price
 if TYPE_CHECKING:
     from osaurus_nb.routing.replay import Replay, Replayed
 
+HELP = "what the ledger's questions would have cost under another profile, or at other prices"
 _HEAD = ("model then", "model now", "questions", "cost then", "cost now", "seconds then", "seconds now")
 
 
-def configure(actions: Actions) -> None:
-    """Add `replay`."""
-    parser = actions.add("replay", replay, "what the ledger's questions would have cost under another profile")
+def configure(parser: ArgumentParser) -> None:
+    """Teach `parser` the options."""
+    parser.set_defaults(act=replay)
     parser.add_argument("--profile", metavar="NAME", help="who would have been asked: see `profiles`")
     parser.add_argument(
         "--prices", metavar="FILE", help='a JSON file: {"prices": {"lab/m": {"input": 1, "output": 2}}}'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from IPython.core.error import UsageError
@@ -54,8 +54,13 @@ def parse(words: Sequence[str]) -> Namespace:
 
 def shared(command: str, line: str) -> Namespace:
     """What stands behind one of the commands that the terminal has too. Raises UsageError."""
+    return taught(command, table.COMMANDS[command].configure, line)
+
+
+def taught(command: str, configure: Callable[[ArgumentParser], None], line: str) -> Namespace:
+    """What stands behind a command with these options. Raises UsageError."""
     parser = _Parser(prog=f"%osaurus {command}", add_help=False, allow_abbrev=False)
-    table.COMMANDS[command].configure(parser)
+    configure(parser)
     return parser.parse_args(words(line))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 
 from IPython.core.error import UsageError
@@ -11,7 +12,7 @@ from osaurus_nb import _markup
 from osaurus_nb._portal import portal
 from osaurus_nb.accounts import Ledger
 from osaurus_nb.catalog import names
-from osaurus_nb.commands import table
+from osaurus_nb.commands import replaying, table
 from osaurus_nb.commands.grammar import perform
 from osaurus_nb.commands.person import Notebook
 from osaurus_nb.config.settings import Settings
@@ -115,21 +116,30 @@ def _shared(name: str) -> Command:
     """A command of the terminal, given in a cell."""
 
     def command(session: Session, rest: str) -> None:
-        client = session.client
-        person = Notebook(
-            connected=client.settings.url is not None,
-            books=lambda: Ledger(client.ledger, portal()),
-            models=lambda: portal().run(client.models()),
-        )
-        told = perform(arguments.shared(name, rest), person)
-        if told.rows:
-            show(session.shell, _markup.table(told.head, told.rows))
-        if told.lines:
-            show(session.shell, _markup.bundle("\n\n".join(told.lines)))
-        if told.notes:
-            show(session.shell, _markup.callout("\n".join(told.notes), kind="note"))
+        _perform(session, arguments.shared(name, rest))
 
     return command
+
+
+def replay(session: Session, rest: str) -> None:
+    """`%osaurus route replay`."""
+    _perform(session, arguments.taught("route replay", replaying.configure, rest))
+
+
+def _perform(session: Session, options: Namespace) -> None:
+    client = session.client
+    person = Notebook(
+        connected=client.settings.url is not None,
+        books=lambda: Ledger(client.ledger, portal()),
+        models=lambda: portal().run(client.models()),
+    )
+    told = perform(options, person)
+    if told.rows:
+        show(session.shell, _markup.table(told.head, told.rows))
+    if told.lines:
+        show(session.shell, _markup.bundle("\n\n".join(told.lines)))
+    if told.notes:
+        show(session.shell, _markup.callout("\n".join(told.notes), kind="note"))
 
 
 def _key(session: Session, rest: str) -> None:

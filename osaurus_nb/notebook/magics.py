@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,13 +16,16 @@ from osaurus_nb import _markup
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.notebook import arguments
 from osaurus_nb.notebook.asking import ask
-from osaurus_nb.notebook.commands import COMMANDS, find
+from osaurus_nb.notebook.commands import COMMANDS, find, replay
 from osaurus_nb.notebook.display import view
 from osaurus_nb.notebook.interpolation import expand
 from osaurus_nb.notebook.routing import explain, tell_last
 from osaurus_nb.notebook.session import Asked, Session
 from osaurus_nb.options import ChatOptions
 from osaurus_nb.reply import Reply
+
+#: `route replay` with nothing but options behind it; any other words are a question.
+_REPLAY = re.compile(r"replay((?:\s+-.*)?)")
 
 
 @magics_class
@@ -76,6 +80,9 @@ class OsaurusMagics(Magics):
 
     def _route(self, rest: str) -> None:
         """Who would answer a question and why; without one, why it was who answered last."""
+        if (replayed := _REPLAY.fullmatch(rest.strip())) is not None:
+            self._command(lambda: replay(self.session, replayed[1]))
+            return
         words, question = arguments.split(rest)
         if question:
             asked, options = expand(question, self._value), arguments.options(arguments.parse(words))

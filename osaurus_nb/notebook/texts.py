@@ -35,6 +35,7 @@ Options: `-m MODEL`, `-s "system prompt"`, `-t 0.7`, `--max-tokens N`, `--seed N
 | `%osaurus key NAME` | asks for a provider's key without showing it, and keeps it in the vault |
 | `%osaurus vault` | where keys are kept; `unlock`, `keep keychain`, `keep passphrase` |
 | `%osaurus identity` | who you are to the Router; `create`, `restore`, `keys`, `wipe` |
+| `%osaurus route replay` | what all in the ledger would have cost: `--profile NAME`, `--prices FILE`, `--last 7d` |
 | `%osaurus router` | the Router's balance and usage; `checkout AMOUNT` |
 | `%osaurus usage` | what was spent today, in this notebook and by the last run of a cell |
 | `%osaurus ledger` | the last calls and what each cost; `--by cell`, `--last 7d`, `--orphans` |

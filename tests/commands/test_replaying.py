@@ -12,7 +12,7 @@ import pytest
 
 from osaurus_nb.client import Client
 from osaurus_nb.commands import replaying
-from osaurus_nb.commands.grammar import Actions, perform
+from osaurus_nb.commands.grammar import perform
 from osaurus_nb.commands.person import Terminal
 from osaurus_nb.errors import ConfigError, RequestError
 from osaurus_nb.models import ModelCard, Price
@@ -52,8 +52,8 @@ def tell(home, kept):
 
     def told(*words):
         parser = argparse.ArgumentParser("route", allow_abbrev=False)
-        replaying.configure(Actions(parser))
-        return perform(parser.parse_args(["replay", *words]), Keeper(kept))
+        replaying.configure(parser)
+        return perform(parser.parse_args(words), Keeper(kept))
 
     return told
 
@@ -107,3 +107,13 @@ def test_what_cannot_be_replayed_is_told(tell, home, kept):
     assert tell("--profile", "auto").lines == [
         "The ledger has no answered question with counted tokens in the last 7d."
     ]
+
+
+def test_a_terminal_replays_its_ledger(run, monkeypatch):
+    """`osaurus-nb route replay` is there, and says so when there is nothing to replay."""
+    monkeypatch.setenv("OSAURUS_OFFERS", "off")
+
+    said = run("route replay --profile auto --last 24h")
+
+    assert said.code == 0
+    assert said.out.startswith("The ledger has no answered question")
