@@ -27,18 +27,21 @@ BY_ORDER = operator.attrgetter("order")
 class Field:
     """All models, for one kind of question: those that may answer, best first, and those that may not."""
 
-    def __init__(self, counts: Weights, entries: Sequence[Weighed], rejected: Sequence[Rejected]) -> None:
+    def __init__(
+        self,
+        counts: Weights,
+        entries: Sequence[Weighed],
+        rejected: Sequence[Rejected],
+        dearest: tuple[float, float],
+    ) -> None:
         self.counts = counts
         self.entries = entries
         self.rejected = rejected
         self.by_name = {entry.model: entry for entry in entries}
         #: Those of this machine's own engine.
         self.at_home = [entry for entry in entries if entry.provider == LOCAL]
-        #: The highest prices, so that money is looked at only where it may matter.
-        self.dearest = (
-            max((entry.traits.price_in or 0.0 for entry in entries), default=0.0),
-            max((entry.traits.price_out or 0.0 for entry in entries), default=0.0),
-        )
+        #: The highest prices of the list, so that money is looked at only where it may matter.
+        self.dearest = dearest
         self._laid: tuple[Sequence[Record], Field] | None = None
 
     def learnt(self, records: Mapping[str, Record]) -> Field:
@@ -64,7 +67,7 @@ class Field:
             values = opened(self.by_name[name].values)
             learnt(values, record)
             changed.append(self.counts.rank(self.by_name[name].traits, values))
-        return Field(self.counts, sorted([*self.without(records), *changed], key=BY_ORDER), self.rejected)
+        return Field(self.counts, sorted([*self.without(records), *changed], key=BY_ORDER), self.rejected, self.dearest)
 
 
 class Shelf:
@@ -76,6 +79,10 @@ class Shelf:
         self.models = [traits(card) for card in unique.values()]
         self._table = Table(self.models)
         self._windows = sorted({model.window for model in self.models if model.window is not None})
+        self._dearest = (
+            max((model.price_in or 0.0 for model in self.models), default=0.0),
+            max((model.price_out or 0.0 for model in self.models), default=0.0),
+        )
         self._fields: dict[Ask, Field] = {}
 
     def holds(self, cards: Sequence[ModelCard]) -> bool:
@@ -111,7 +118,7 @@ class Shelf:
                     break
             else:
                 entries.append(counts.rank(model, values))
-        return Field(counts, sorted(entries, key=BY_ORDER), rejected)
+        return Field(counts, sorted(entries, key=BY_ORDER), rejected, self._dearest)
 
 
 class Shelves:

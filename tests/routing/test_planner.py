@@ -457,7 +457,7 @@ def test_one_question_with_two_intents_is_two_questions() -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("work", ["low", "medium", "high", "unknown"])
 def test_every_term_is_weighed(mode: Mode, work: Complexity) -> None:
-    """The weights name each term once. A conversation outweighs all but a provider that fails, and that outweighs all."""
+    """The weights name each term once. A conversation outweighs all but a provider that fails; that outweighs all."""
     found = dict(zip(NAMES, weights(mode, work).values, strict=True))
 
     assert -found["ejected"] > sum(max(0.0, each) for each in found.values())
