@@ -1,4 +1,4 @@
-"""Counts what happens in streams: who was asked, what came of it, how long it took, what it used. Never what was said."""
+"""Counts what happens in streams: who was asked, what came of it, how long it took, what it used. Not what was said."""
 
 from __future__ import annotations
 
