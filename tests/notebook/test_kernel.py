@@ -147,6 +147,7 @@ def test_an_interrupted_call_stops_the_model(kernel):
             [
                 "ask",
                 "retry",
+                "route",
                 "models",
                 "use",
                 "status",
@@ -161,6 +162,7 @@ def test_an_interrupted_call_stops_the_model(kernel):
                 "budget",
                 "key",
                 "chat",
+                "private",
                 "endpoint",
                 "pull",
                 "help",
