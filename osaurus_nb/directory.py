@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -74,6 +74,14 @@ class Directory:
     def wake(self) -> None:
         """The network or the machine is back: providers that failed in passing are asked at once."""
         self._connections.wake()
+
+    def listen(self, listener: Callable[[str, bool], None]) -> None:
+        """Tell `listener` of each provider whose list came, and of each where nobody was there to give it."""
+        self._connections.listener = listener
+
+    def doubt(self, provider: str) -> None:
+        """Questions find nobody there: its list is fetched now, and quietly again until it comes."""
+        self._connections.doubt(provider)
 
     def answered(self, provider: str) -> None:
         """It just gave an answer, so it is there."""

@@ -13,8 +13,8 @@ from osaurus_nb.at_home import Home, HomeDirectory, held_at_home, stays
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.directory import Directory, Sources, as_sources
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
-from osaurus_nb.errors import OsaurusError, Unsupported
-from osaurus_nb.events import AttemptStarted, Event, Failed, Finished, Routed, Warned
+from osaurus_nb.errors import OsaurusError, Unreachable, Unsupported
+from osaurus_nb.events import AttemptFailed, AttemptStarted, Event, Failed, Finished, Routed, Warned
 from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, Tested, TokenCount, Worker
 from osaurus_nb.ports import (
     PLAIN,
@@ -119,6 +119,8 @@ class Runtime:
             self._directory = Directory(everybody, self._clock)
             here = Home(everybody, lent=True)
             self._home = HomeDirectory(here, self._clock, known_elsewhere=self._directory.known)
+            self._home.listen(self.health.heard)
+        self._directory.listen(self.health.heard)
 
     @property
     def books(self) -> Books:
@@ -197,6 +199,8 @@ class Runtime:
                 async for event in stream:
                     if isinstance(event, AttemptStarted):
                         answering = event.model
+                    elif isinstance(event, AttemptFailed):
+                        self._doubt(event, terms, directory)
                     elif isinstance(event, Failed | Finished):
                         event = self._last(event, plan, choice, answering, directory)  # noqa: PLW2901 - told with advice
                     tell(event)
@@ -334,6 +338,11 @@ class Runtime:
         """The least that is left under the caps that hold for this question; None where none does."""
         standing = [state.left_micro for state in await self._ledger.budgets(terms.origin)]
         return min((*standing, *(cap.limit_micro for cap in terms.caps)), default=None)
+
+    def _doubt(self, event: AttemptFailed, terms: Terms, directory: Directory) -> None:
+        """Who was found gone so often that he is left alone is looked for by his list, and not by questions."""
+        if isinstance(event.error, Unreachable) and terms.chaos is None and self.health.open(event.provider):
+            directory.doubt(event.provider)
 
     def _last(
         self, event: Failed | Finished, plan: Plan, choice: Choice | None, answering: str, directory: Directory

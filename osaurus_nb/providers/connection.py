@@ -113,6 +113,12 @@ def look(held: Connection, now: float, mark: int | None = None, *, apart: float 
     return _fetch(held, now, mark) if held.diagnosis is not None and mark != held.mark else held
 
 
+def doubt(held: Connection, now: float, mark: int | None = None) -> Connection:
+    """Questions find nobody there: its list tells whether that is so, and when that is over."""
+    fit = held.enabled and not held.fetching and held.cards is not None and now >= held.spared_until
+    return _fetch(held, now, mark) if fit else held
+
+
 def due(held: Connection, now: float, mark: int | None = None) -> Connection:
     """Time passed: the quiet retry begins when its moment has come."""
     return _fetch(held, now, mark) if held.retry_at is not None and now >= held.retry_at else held

@@ -63,6 +63,8 @@ class Connections:
     def __init__(self, *, clock: Clock | None = None, chance: Callable[[], float] = random.random) -> None:
         #: The last list of each provider, for names; empty for one that gave none yet.
         self.known: dict[str, Sequence[ModelCard]] = {}
+        #: Is told of each list that came, and of each that did not because nobody was there.
+        self.listener: Callable[[str, bool], None] = lambda slug, there: None
         self._clock = clock or SystemClock()
         self._chance = chance
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -124,6 +126,12 @@ class Connections:
         held = self._held.get(slug)
         if held is not None and held.diagnosis is not None:
             self._put(slug, rules.answered(held, self._now, self._mark(slug)))
+
+    def doubt(self, slug: str) -> None:
+        """Questions find nobody there: look, and again and again, quietly, until its list comes."""
+        held = self._held.get(slug)
+        if held is not None:
+            self._put(slug, rules.doubt(held, self._now, self._mark(slug)))
 
     def wake(self) -> None:
         """The network or the machine is back: retry what failed in passing, at once."""
@@ -253,10 +261,13 @@ class Connections:
         held = self._held[slug]
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
+            self.listener(slug, True)
             self._put(slug, rules.fetched(held, epoch, task.result()))
             self._tell_return(held, task.result())
             return
         diagnosis, wait = self._diagnosis(slug, error)
+        if diagnosis.bucket in _NETWORK:
+            self.listener(slug, False)
         failed = rules.failed(held, epoch, diagnosis, self._now, chance=self._chance(), retry_after=wait)
         self._put(slug, failed)
 

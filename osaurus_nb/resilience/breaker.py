@@ -105,6 +105,18 @@ class Breaker:
         if era == self._era and self.state == "half-open":
             self._turn("open")
 
+    def heard(self, now: float, *, there: bool, spare: float) -> None:
+        """Somebody else looked. Nobody is there: no question finds that out for `spare` seconds more.
+
+        It is there: the next question is the probe, unless one failed already, for then that somebody proves little.
+        """
+        if self.state != "open":
+            return
+        if not there:
+            self.until = max(self.until or now, now + spare)
+        elif not self._failed_probes:
+            self.until = min(self.until or now, now)
+
     def _ill(self, now: float) -> bool:
         good, bad = self._window.counts(now)
         often = good + bad >= self._limits.calls and bad >= self._limits.rate * (good + bad)

@@ -91,6 +91,13 @@ class Breakers:
                 if breaker.state != "closed" or breaker.last is not None
             ]
 
+    def heard(self, provider: str, *, there: bool, spare: float) -> None:
+        """Its list of models came, or nobody was there to give one: that counts beside questions, where it is open."""
+        with self._lock:
+            breaker = self._kept.get((provider, None))
+            if breaker is not None:
+                breaker.heard(self._clock.monotonic(), there=there, spare=spare)
+
     def forget(self, provider: str) -> None:
         """It is another one now: its address or key was changed, or the user says to try again."""
         with self._lock:

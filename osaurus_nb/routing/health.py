@@ -23,6 +23,10 @@ from osaurus_nb.routes import Label
 from osaurus_nb.routing.learning import Learning
 
 
+#: Seconds for which no question is sent to whom not even a list could be had from: until the next list is tried.
+SPARE = 90.0
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How an answer came: whether a word was shown, seconds to the first token, tokens a second after it."""
@@ -95,6 +99,14 @@ class Health:
         breaker = next((each for each in told if each.model is None), BreakerStatus())
         resting = tuple(each for each in told if each.model is not None and each.state != "closed")
         return replace(row, breaker=breaker, resting=resting, success=self.rate(row.provider))
+
+    def open(self, provider: str) -> bool:
+        """Is nobody asked there, whatever the model?"""
+        return self._breakers.wait(provider) is not None
+
+    def heard(self, provider: str, there: bool) -> None:
+        """Its list of models came, or nobody was there to give it."""
+        self._breakers.heard(provider, there=there, spare=SPARE)
 
     def forget(self, provider: str) -> None:
         """It was changed, or the user says to try again."""
