@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from osaurus_nb.errors import Cancelled, OsaurusError
 from osaurus_nb.events import (
@@ -13,6 +13,7 @@ from osaurus_nb.events import (
     Event,
     Failed,
     Finished,
+    PanelReported,
     Substituted,
     UsageReported,
     is_token,
@@ -27,13 +28,16 @@ MOST = 10_000
 
 @dataclass(slots=True)
 class _Open:
-    """A stream on its way. Who is asked, since when, and what it reported last."""
+    """A stream on its way. Who is asked, since when, and what it reported last.
+
+    `attempting` are the calls under way, by number: a panel has several.
+    """
 
     began: float
     provider: str = ""
     model: str = ""
     asked: float = 0.0
-    attempting: bool = False
+    attempting: dict[int, tuple[str, str]] = field(default_factory=dict)
     spoke: bool = False
     usage: Usage | None = None
     cost: int = 0
@@ -65,9 +69,12 @@ class Metrics:
         match event:
             case AttemptStarted(provider=provider, model=model):
                 found.provider, found.model, found.asked = provider, model, note.at
-                found.attempting, found.spoke = True, False
+                found.attempting[event.number], found.spoke = (provider, model), False
             case AttemptFailed(error=error):
-                self._attempted(found, error.code)
+                self._attempted(found, event.number, error.code)
+            case PanelReported(panel=panel):
+                for number, one in enumerate(panel.panelists, 1):
+                    self._attempted(found, number, "ok" if one.outcome == "answered" else one.outcome)
             case Substituted():
                 self.failovers.add()
             case UsageReported(usage=usage):
@@ -98,14 +105,14 @@ class Metrics:
             found.spoke = True
             self.first.add(found.provider, seconds=note.at - found.asked)
 
-    def _attempted(self, found: _Open, outcome: str) -> None:
-        if found.attempting:
-            found.attempting = False
-            self.attempts.add(found.provider, found.model, outcome)
+    def _attempted(self, found: _Open, number: int, outcome: str) -> None:
+        if (who := found.attempting.pop(number, None)) is not None:
+            self.attempts.add(*who, outcome)
 
     def _end(self, note: Observation, found: _Open, outcome: str) -> None:
         del self._open[note.step.id]
-        self._attempted(found, outcome)
+        for number in tuple(found.attempting):
+            self._attempted(found, number, outcome)
         self.requests.add(outcome, "yes" if note.step.terms.chaos is not None else "no")
         self.whole.add(found.provider, "ok" if outcome == "ok" else "failed", seconds=note.at - found.began)
         if found.usage is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from osaurus_nb.events import Answer, fold
 from osaurus_nb.messages import user
 from osaurus_nb.models import Capabilities, ModelCard
-from osaurus_nb.ports import Terms
+from osaurus_nb.ports import Observer, Terms
 from osaurus_nb.request import ChatRequest, Tool
 from osaurus_nb.routing.choosing import Chooser
 from osaurus_nb.routing.fusion.brief import KINDS
@@ -75,12 +75,15 @@ class Table:
 
     adapters: Sequence[Sitting]
     clock: VirtualClock
+    observers: Sequence[Observer] = ()
     health: Health = field(init=False)
     runtime: Runtime = field(init=False)
 
     def __post_init__(self) -> None:
         self.health = Health(self.clock)
-        self.runtime = Runtime(self.adapters, clock=self.clock, chooser=Chooser(self.health, Profiles()))
+        self.runtime = Runtime(
+            self.adapters, clock=self.clock, observers=self.observers, chooser=Chooser(self.health, Profiles())
+        )
 
     async def ask(self, model: str = "osaurus/fusion", terms: Terms | None = None, **more: Any) -> Answer:
         more.setdefault("messages", (user("How high is the mountain?"),))
@@ -95,11 +98,11 @@ class Table:
         return {adapter.provider: adapter.roles for adapter in self.adapters}
 
 
-def sits(*adapters: Sitting, **more: Any) -> tuple[Answer, Table]:
+def sits(*adapters: Sitting, observers: Sequence[Observer] = (), **more: Any) -> tuple[Answer, Table]:
     """What one question to `osaurus/fusion` brings, and who was asked for what."""
 
     async def scenario(clock: VirtualClock) -> tuple[Answer, Table]:
-        table = Table(adapters, clock)
+        table = Table(adapters, clock, observers)
         return await table.ask(**more), table
 
     return virtual_time.run(scenario)

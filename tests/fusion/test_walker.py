@@ -12,6 +12,7 @@ from osaurus_nb.messages import ToolCall, assistant, image, tool_result, user
 from osaurus_nb.models import ModelCard, Usage
 from osaurus_nb.ports import Terms
 from osaurus_nb.request import RouteOptions
+from osaurus_nb.telemetry.metrics import Metrics
 from osaurus_nb.testing import virtual_time
 from osaurus_nb.testing.scripted import Script, says
 from osaurus_nb.testing.virtual_time import VirtualClock
@@ -293,3 +294,35 @@ def test_a_caller_who_leaves_ends_every_call():
     virtual_time.run(scenario)
 
     assert [adapter.closed for adapter in adapters] == [1, 1, 1]
+
+
+class Here(Sitting):
+    """One in this machine's own network, that can be held to it."""
+
+    def confined(self) -> Here:
+        return self
+
+
+def test_local_strict_has_a_local_panel_and_a_local_judge():
+    """Nobody elsewhere is asked for anything, however well it would judge."""
+    here = [Here(name, says(f"So says {name}, by itself."), endpoint="loopback") for name in ("a", "b")]
+    elsewhere = Sitting("cloud", says("I should not know of this."))
+
+    answer, table = sits(elsewhere, *here, route=RouteOptions(mode="local-strict"))
+
+    assert answer.text == "The verdict."
+    assert answer.panel is not None
+    assert {one.provider for one in answer.panel.panelists} == {"a", "b"}
+    assert table.asked["cloud"] == []
+
+
+def test_each_panelist_counts_in_the_metrics_as_what_became_of_it():
+    """The one that failed, and not the one that was asked last."""
+    metrics = Metrics()
+    broken = Sitting("broken", [Unavailable("Down.", provider="broken")])
+
+    sits(broken, *three()[:2], observers=[metrics])
+
+    lines = [line for line in metrics.lines() if line.startswith("osaurus_attempts_total{")]
+    assert sum('outcome="ok"' in line for line in lines) >= 2
+    assert [line for line in lines if "provider_unavailable" in line and 'provider="broken"' in line]

@@ -116,6 +116,7 @@ async def main(home: Path) -> dict[str, Any]:
             "both": lambda: chat(runtime, question("both/loopback")),
             "mapped": lambda: chat(runtime, question("mapped/loopback")),
             "auto": lambda: chat(runtime, question("osaurus/auto")),
+            "fusion": lambda: chat(runtime, question("osaurus/fusion")),
             "redirect": lambda: chat(runtime, question("lab/x?status=302")),
             "count": lambda: runtime.count_tokens(question("cloud/gpt-5")),
             "count-tricky": lambda: runtime.count_tokens(question("tricky/loopback")),
