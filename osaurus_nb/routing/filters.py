@@ -13,7 +13,6 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from osaurus_nb import money
 from osaurus_nb.routes import Complexity, Label, Rejected
 from osaurus_nb.routing.requirements import Needs, Size, matches
 from osaurus_nb.routing.traits import SKILLS, Traits
@@ -64,27 +63,6 @@ def missing(models: Sequence[Traits], needed: Needs) -> list[float]:
     if needed.min_params_b is not None:
         unknown = [count + (model.params_b is None) for count, model in zip(unknown, models, strict=True)]
     return [min(1.0, count / (2 + len(wanted))) for count in unknown]
-
-
-def resting(model: Traits, seconds: float) -> Rejected:
-    when = f"in {seconds:.0f} s" if seconds >= 1 else "in a moment"
-    return Rejected(
-        model.name,
-        "resting",
-        f"It failed too often lately; it is asked again {when}.",
-        f"wait, or test it now with `%osaurus providers test {model.provider}`",
-    )
-
-
-def too_large(model: Traits) -> Rejected:
-    return Rejected(
-        model.name, "memory", "It does not fit into this machine's free memory.", "close what uses the memory"
-    )
-
-
-def too_dear(model: Traits, cost: float, left: int) -> Rejected:
-    figures = f"about {money.row(round(cost))}, and {money.row(left)} is left under the caps"
-    return Rejected(model.name, "budget", f"It would cost {figures}.", "raise the cap, or ask for a shorter answer")
 
 
 def cost(model: Traits, size: Size) -> float | None:
@@ -170,6 +148,8 @@ def _says_narrow(model: Traits, asked: Ask) -> tuple[str, str]:
 
 #: From here on a model of unknown size is not taken for a large one.
 _LIGHT = 0.5
+#: By so much a mere guess may miss a floor.
+_DOUBT = 0.2
 
 
 def _small(model: Traits, asked: Ask) -> bool:
@@ -190,10 +170,16 @@ def _says_small(model: Traits, asked: Ask) -> tuple[str, str]:
 
 
 def _poor(model: Traits, asked: Ask) -> bool:
+    if model.guessed:
+        far = quality(model, asked.label) < asked.needs.quality - _DOUBT
+        return far or asked.needs.strict or model.light >= _LIGHT
     return quality(model, asked.label) < asked.needs.quality
 
 
 def _says_poor(model: Traits, asked: Ask) -> tuple[str, str]:
+    if model.guessed:
+        said = "Neither its size nor its price is known, and nothing else tells that it is good enough."
+        return said, "set its price, or take a profile that demands less"
     worth = quality(model, asked.label)
     return (
         f"It is estimated at {worth:.2f} for such a question, and {asked.needs.quality:.2f} is demanded.",
@@ -220,7 +206,7 @@ FILTERS: tuple[Filter, ...] = (
         "no_chat",
         _always,
         lambda model, _: not model.talks,
-        lambda *_: ("It does not chat: it embeds, ranks, hears or draws.", "name it yourself"),
+        lambda *_: ("It does not chat: it embeds, ranks, guards, hears or draws.", "name it yourself"),
     ),
     Filter("not_local", lambda needed: needed.local, lambda model, _: not model.local, _says_away),
     Filter(

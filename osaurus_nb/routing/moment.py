@@ -6,14 +6,16 @@ from bisect import insort
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from osaurus_nb import money
 from osaurus_nb.models import ModelCard
 from osaurus_nb.routes import Label, Rejected
 from osaurus_nb.routing import score
-from osaurus_nb.routing.filters import Ask, cost, resting, too_dear, too_large
+from osaurus_nb.routing.filters import Ask, cost
 from osaurus_nb.routing.learning import Record
 from osaurus_nb.routing.requirements import Size
 from osaurus_nb.routing.score import Weighed
 from osaurus_nb.routing.shelf import BY_ORDER, Field
+from osaurus_nb.routing.traits import Traits
 
 #: How many of the best are considered for a question that may find something out, and how much dearer one may be.
 _CURIOUS, _DEARER = 8, 2.0
@@ -106,20 +108,20 @@ class Moment:
         if troubled is not None:
             doubtful = [entry for entry in entries if entry.provider in troubled] if troubled else []
         refused = {
-            entry.model: resting(entry.traits, seconds)
+            entry.model: _resting(entry.traits, seconds)
             for entry in doubtful
             if (seconds := wait(entry.traits.card)) is not None
         }
         for entry in self._field.at_home:
             there = entry.traits.card.id in self._now.resident or entry.model in refused
             if not there and self._now.fits(entry.traits.card) is False:
-                refused[entry.model] = too_large(entry.traits)
+                refused[entry.model] = _too_large(entry.traits)
         dearest = self._field.dearest[0] * self._size.prompt + self._field.dearest[1] * self._size.answer
         if budget is not None and dearest > budget:
             for entry in entries:
                 price = cost(entry.traits, self._size)
                 if price is not None and price > budget and entry.model not in refused:
-                    refused[entry.model] = too_dear(entry.traits, price, budget)
+                    refused[entry.model] = _too_dear(entry.traits, price, budget)
         return refused
 
     def _records(self, field: Field) -> dict[str, Record]:
@@ -147,3 +149,24 @@ class Moment:
             if entry.provider in now.ejected:
                 score.put(terms(entry), ejected=1.0)
         return {name: values for name, values in found.items() if name not in refused}
+
+
+def _resting(model: Traits, seconds: float) -> Rejected:
+    when = f"in {seconds:.0f} s" if seconds >= 1 else "in a moment"
+    return Rejected(
+        model.name,
+        "resting",
+        f"It failed too often lately; it is asked again {when}.",
+        f"wait, or test it now with `%osaurus providers test {model.provider}`",
+    )
+
+
+def _too_large(model: Traits) -> Rejected:
+    return Rejected(
+        model.name, "memory", "It does not fit into this machine's free memory.", "close what uses the memory"
+    )
+
+
+def _too_dear(model: Traits, cost: float, left: int) -> Rejected:
+    figures = f"about {money.row(round(cost))}, and {money.row(left)} is left under the caps"
+    return Rejected(model.name, "budget", f"It would cost {figures}.", "raise the cap, or ask for a shorter answer")

@@ -25,6 +25,11 @@ _FOUR_BITS = 0.6
 _LIGHT = re.compile(r"(?<![a-z])(?:mini|nano|micro|tiny|small|lite|light|fast|instant|turbo)(?![a-z])")
 _CODER = re.compile(r"(?<![a-z])code(?:r|x)?(?![a-z])|coder")
 _THINKER = re.compile(r"(?<![a-z])(?:reason(?:er|ing)?|think(?:er|ing)?|math)(?![a-z])")
+#: Words for a model that answers, but not in order to talk; those that speak and hear only do that better.
+_APART = re.compile(
+    r"(?<![a-z])(?:guard|safeguard|ocr|realtime|live|image|robotics|deep-research|computer-use)(?![a-z])"
+)
+_SPEAKS = re.compile(r"(?<![a-z])audio(?![a-z])")
 #: A server nearby that hands such a model's questions on to somebody far away.
 _FORWARDED = re.compile(r"[:\-]cloud$")
 
@@ -57,6 +62,8 @@ class Traits:
     talks: bool
     local: bool
     forwarded: bool
+    #: Neither its size nor its price is known, so that its quality is no more than a guess.
+    guessed: bool
     params_b: float | None
     price_in: float | None
     price_out: float | None
@@ -110,7 +117,8 @@ def traits(card: ModelCard) -> Traits:
         provider=card.provider,
         can=can,
         window=card.context_length,
-        talks=talks(card),
+        talks=talks(card) and not _APART.search(id),
+        guessed=size is None and worth is None,
         local=local,
         forwarded=forwarded,
         params_b=size,
@@ -162,6 +170,7 @@ def _quality(
         core = paid or sized or _guessed(card, light)
     else:
         core = 0.35 * min(paid, sized) + 0.65 * max(paid, sized)
+    core -= 0.2 if "audio" in id and _SPEAKS.search(id) else 0.0
     core += 0.05 * between(card.context_length or 16_000, 16_000, 1_000_000)
     thinks = 1.0 if can.reasoning or _THINKER.search(id) else 0.0
     codes = 1.0 if "code" in id and _CODER.search(id) else 0.0
@@ -172,7 +181,7 @@ def _quality(
         0.02 * thinks - 0.06 * codes,
         0.04 * thinks + 0.02 * handy,
     )
-    if core < 0.8 and gains[2] >= 0:
+    if 0.0 < core < 0.8 and gains[2] >= 0:
         return core + gains[0], core + gains[1], core + gains[2], core + gains[3]
     first, second, third, fourth = (max(0.0, min(1.0, core + gain)) for gain in gains)
     return first, second, third, fourth

@@ -434,6 +434,26 @@ def test_exploring_is_bounded() -> None:
     assert not held.exploring
 
 
+def test_a_floor_refuses_no_good_model_for_a_price_that_nobody_told() -> None:
+    """Where neither price nor size is known, only what looks small is refused; under strict, all of them are."""
+    cards = (card("delta/wide", "tjr", 1_000_000), card("delta/wide-mini", "tjr", 1_000_000), card("delta/old", "t"))
+    floor = Profile("p", quality=0.8)
+
+    usual = Planner().plan(ask(), cards, floor)
+    strict = Planner().plan(ask(route=STRICT), cards, floor)
+
+    assert [each.model for each in usual.ranked] == ["delta/wide"]
+    assert not strict.ranked
+
+
+@pytest.mark.parametrize("id", ["warden-guard-8b", "page-ocr", "voice-realtime-mini", "arm-robotics-2"])
+def test_who_was_made_for_something_else_is_not_chosen_to_chat(id: str) -> None:
+    """Guards, readers of pages and the like may be named, and are no candidates."""
+    found = Planner().plan(ask(), (card(f"delta/{id}", "tjr"),), AUTO)
+
+    assert [each.code for each in found.rejected] == ["no_chat"]
+
+
 def test_a_model_in_memory_need_not_fit_once_more() -> None:
     """Memory that a model takes itself is not held against it."""
     found = plan(mode="local-strict", now=Situation(resident=frozenset({"wren-8b-4bit"}), fits=lambda _: False))
