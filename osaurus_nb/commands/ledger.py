@@ -7,7 +7,7 @@ from typing import get_args
 
 from osaurus_nb import money
 from osaurus_nb.accounts import Filters, Ledger
-from osaurus_nb.commands import home, ledger_files
+from osaurus_nb.commands import home, ledger_care, ledger_files
 from osaurus_nb.commands.grammar import Actions
 from osaurus_nb.commands.person import Person
 from osaurus_nb.commands.told import Told
@@ -16,7 +16,7 @@ from osaurus_nb.spending import By, Outcome
 from osaurus_nb.statement import Entries, figures, when
 
 HELP = "what was spent: line by line, or by cell, notebook, model, day"
-ACTIONS = ("status", "void", *ledger_files.ACTIONS)
+ACTIONS = ("status", "void", *ledger_care.ACTIONS, *ledger_files.ACTIONS)
 _ORPHANS = ("time", "model", "at most", "step", "notebook")
 
 
@@ -37,6 +37,7 @@ def configure(parser: ArgumentParser) -> None:
     actions.add("status", _status, "where the ledger is, and how it does")
     void = actions.add("void", _void, "strike the open lines of a step that was surely not charged")
     void.add_argument("step", metavar="STEP")
+    ledger_care.configure(actions)
     ledger_files.configure(actions)
 
 

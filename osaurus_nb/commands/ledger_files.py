@@ -6,19 +6,19 @@ A file is never written over another one unasked. `verify` needs nothing but the
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from osaurus_nb import money
-from osaurus_nb._portal import portal
 from osaurus_nb.commands import home, router
 from osaurus_nb.commands.grammar import Actions
-from osaurus_nb.commands.person import Notebook, Person
+from osaurus_nb.commands.ledger_care import with_ledger
+from osaurus_nb.commands.person import Person
 from osaurus_nb.commands.reconciling import matched
 from osaurus_nb.commands.told import Told
-from osaurus_nb.config.paths import Paths, write_private
+from osaurus_nb.config.paths import write_private
 from osaurus_nb.errors import ConfigError
 from osaurus_nb.identity.addresses import is_address
 from osaurus_nb.identity.identity import Identity
@@ -33,8 +33,6 @@ from osaurus_nb.spending import Entry, Query
 if TYPE_CHECKING:
     from osaurus_nb.identity.signer import Signer
     from osaurus_nb.ledger.store import LedgerStore
-
-T = TypeVar("T")
 
 ACTIONS = ("export", "diagnostics", "verify", "reconcile")
 _HEAD = ("what", "time", "model", "cost", "step")
@@ -71,7 +69,7 @@ def _file(parser: ArgumentParser, default: str) -> None:
 
 def _export(options: Namespace, person: Person) -> Told:
     file = _target(options, "osaurus-ledger", "jsonl")
-    anchor, lines = _with_ledger(person, lambda store: store.chain())
+    anchor, lines = with_ledger(person, lambda store: store.chain())
     signer = None if options.unsigned else _signer(person)
     data = export(lines, anchor, signer, at=datetime.now(UTC), app_version=_version())
     _write_file(file, data)
@@ -86,7 +84,7 @@ def _export(options: Namespace, person: Person) -> Told:
 def _diagnostics(options: Namespace, person: Person) -> Told:
     file = _target(options, "osaurus-diagnostics", "json")
     wallet = home.book().address
-    lines = _with_ledger(person, lambda store: every(store, Query(provider=options.provider)))
+    lines = with_ledger(person, lambda store: every(store, Query(provider=options.provider)))
     _write_file(file, diagnostics(lines, here(_version(), wallet), datetime.now(UTC)))
     calls = sum(line.kind != "void" for line in lines)
     return Told([f"{file}: {calls} call{'' if calls == 1 else 's'}; figures and ids, no content."])
@@ -109,11 +107,11 @@ def _verify(options: Namespace, person: Person) -> Told:
 
 def _reconcile(options: Namespace, person: Person) -> Told:
     now = datetime.now(UTC).timestamp()
-    lines = _with_ledger(person, lambda store: every(store, Query(provider=ROUTER)))
+    lines = with_ledger(person, lambda store: every(store, Query(provider=ROUTER)))
     done, _ = router.asked(person, lambda account: matched(lines, account, now, accept=options.accept))
     ends = (*done.settled, *done.voided)
     if ends and not options.dry_run:
-        _with_ledger(person, lambda store: _write(store, ends))
+        with_ledger(person, lambda store: _write(store, ends))
     return _said(done, person, written=not options.dry_run)
 
 
@@ -157,32 +155,6 @@ async def _write(store: LedgerStore, ends: Sequence[Entry]) -> None:
     for line in ends:
         store.add(line)
     await store.flush()
-
-
-def _with_ledger(person: Person, act: Callable[[LedgerStore], Awaitable[T]]) -> T:
-    """What `act` finds in the ledger that lasts. Raises ConfigError where it cannot be opened here."""
-    from osaurus_nb.config.billing import BillingFile  # noqa: PLC0415 - `verify` needs none of it
-    from osaurus_nb.ledger.store import LedgerStore, Retention  # noqa: PLC0415 - a heavy door
-
-    if isinstance(person, Notebook) and person.leaves:
-        raise ConfigError("The server keeps the ledger. Say it in a terminal of its machine: `osaurus-nb ledger …`.")
-    paths = Paths.from_env()
-    settings = BillingFile(paths).read()
-    vault = home.opened(person)
-
-    async def opened() -> T:
-        store = LedgerStore(paths, vault.slots, retention=Retention(settings.rows, settings.days))
-        try:
-            status = await store.status()
-            if status.state == "memory" or not (status.rows or vault.status().lasting):
-                raise ConfigError(
-                    " ".join(status.notices) or f"No ledger is kept here. {home.explained(vault.status())}"
-                )
-            return await act(store)
-        finally:
-            await store.aclose()
-
-    return portal().run(opened())
 
 
 def _signer(person: Person) -> Signer | None:

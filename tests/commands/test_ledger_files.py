@@ -11,13 +11,15 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from osaurus_nb import database
 from osaurus_nb.client import Client
-from osaurus_nb.commands import ledger_files
+from osaurus_nb.commands import ledger_care, ledger_files
 from osaurus_nb.commands.grammar import Actions, perform
 from osaurus_nb.commands.person import Notebook, Terminal
 from osaurus_nb.commands.told import Told
@@ -41,7 +43,9 @@ def ledger(vault: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 
     def ran(line: str) -> Told:
         parser = ArgumentParser()
-        ledger_files.configure(Actions(parser))
+        actions = Actions(parser)
+        ledger_care.configure(actions)
+        ledger_files.configure(actions)
         return perform(parser.parse_args(line.split()), Terminal({}))
 
     return ran
@@ -280,3 +284,64 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+def in_clear(home: Path, *calls: Entry) -> Path:
+    """A ledger as a program without a vault's key would have left it."""
+    file = home / "billing" / "ledger.sqlite"
+    file.parent.mkdir()
+    with closing(database.connect(file, None)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    keep(home, *calls)
+    return file
+
+
+def test_a_ledger_in_clear_is_encrypted_on_request(vault, ledger):
+    """Once; said again, it is told that there is nothing to do. No line is lost."""
+    file = in_clear(vault, call("s1"), call("s2"))
+    assert database.plain(file)
+
+    first, second = ledger("encrypt"), ledger("encrypt")
+
+    assert first.lines == ["The ledger is encrypted now; the vault keeps its key."]
+    assert second.lines == ["The ledger is encrypted already. Nothing was changed."]
+    assert not database.plain(file)
+    assert "2 lines" in ledger("check").lines[0]
+
+
+def test_without_a_vault_nothing_is_encrypted(home, ledger, monkeypatch):
+    """A key that ends with the command would lose the ledger."""
+    monkeypatch.delenv("OSAURUS_VAULT_KEY")
+
+    with pytest.raises(ConfigError, match="stays as it is, for its key would not be kept"):
+        ledger("encrypt")
+
+
+def test_a_whole_ledger_is_said_to_be_one(vault, ledger):
+    """How far it was read is told with it."""
+    keep(vault, call("s1"))
+
+    assert ledger("check").lines == ["The ledger was read from end to end, 1 line: nothing in it is damaged."]
+
+
+def test_damage_is_found_by_a_check(vault, ledger):
+    """The command fails, says where the old file is, and leaves a ledger that works."""
+    keep(vault, *(call(f"s{number}") for number in range(50)))
+    file = vault / "billing" / "ledger.sqlite"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+
+    with pytest.raises(ledger_care.LedgerDamaged, match="damaged"):
+        ledger("check")
+
+    assert list(file.parent.glob("ledger.sqlite.damaged-*"))
+    keep(vault, call("later"))
+    assert "nothing in it is damaged" in notebook_check().lines[0]
+
+
+def notebook_check() -> Told:
+    """As a cell of an embedded kernel says it, whose process knows of the damage."""
+    parser = ArgumentParser()
+    ledger_care.configure(Actions(parser))
+    return perform(parser.parse_args(["check"]), Notebook())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from osaurus_nb import database
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.gateway.keys import PLAIN_SCOPES
 from osaurus_nb.identity.book import AccessKeys
@@ -57,6 +59,8 @@ PATHS = [
     ("DELETE", "/admin/ledger/budgets/key/x"),
     ("POST", "/admin/ledger/steps/x/void"),
     ("GET", "/admin/ledger/status"),
+    ("POST", "/admin/ledger/check"),
+    ("POST", "/admin/ledger/encrypt"),
     ("GET", "/admin/ledger/diagnostics"),
     ("GET", "/admin/ledger/export"),
 ]
@@ -343,3 +347,42 @@ def test_an_export_is_signed_by_the_identity(tmp_path: Path, jupyter_dirs: Path,
         answer = get(served, "/admin/ledger/export")
 
     assert verify(answer.body, book.address).signer == book.address
+
+
+def test_a_kept_ledger_is_checked(tmp_path: Path, jupyter_dirs: Path, adapter: Paid) -> None:
+    """All of it is read, while calls go on; it is encrypted already, so that nothing changes."""
+    with billed(tmp_path, [adapter], vault="5a" * 32) as served:
+        ask(served)
+
+        checked = served.ask("POST", "/admin/ledger/check", json_body={})
+        encrypted = served.ask("POST", "/admin/ledger/encrypt", json_body={})
+
+        assert (checked.status, checked.json["object"], checked.json["damaged"]) == (200, "ledger.checked", False)
+        assert (encrypted.status, encrypted.json["encrypted"], encrypted.json["state"]) == (200, False, "encrypted")
+        assert ask(served).status == 200
+
+
+def test_a_ledger_in_clear_is_encrypted_while_calls_go_on(tmp_path: Path, jupyter_dirs: Path, adapter: Paid) -> None:
+    """No line is lost, from before or after."""
+    file = tmp_path / "osaurus" / "billing" / "ledger.sqlite"
+    file.parent.mkdir(parents=True)
+    with closing(database.connect(file, None)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    with billed(tmp_path, [adapter], vault="5a" * 32) as served:
+        ask(served)
+        before = get(served, "/admin/ledger/status").json["state"]
+
+        answer = served.ask("POST", "/admin/ledger/encrypt", json_body={})
+
+        ask(served)
+        assert (before, answer.json["encrypted"], answer.json["state"]) == ("plaintext", True, "encrypted")
+        assert len(lines(served)) == 2
+    assert not database.plain(file)
+
+
+@pytest.mark.parametrize("what", ["check", "encrypt"])
+def test_a_ledger_in_memory_has_no_file_to_look_after(server: Served, what: str) -> None:
+    """A 409 says so."""
+    ask(server)
+
+    assert server.ask("POST", f"/admin/ledger/{what}", json_body={}).status == 409

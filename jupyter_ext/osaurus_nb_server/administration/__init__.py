@@ -16,6 +16,7 @@ from osaurus_nb.secrets import secrets_of
 from osaurus_nb_server.administration.identity import IdentityDesk
 from osaurus_nb_server.administration.keys import KeyDesk
 from osaurus_nb_server.administration.ledger import LedgerDesk
+from osaurus_nb_server.administration.ledger_care import LedgerCare
 from osaurus_nb_server.administration.ledger_files import LedgerFiles
 from osaurus_nb_server.administration.providers import ProviderDesk
 from osaurus_nb_server.administration.reconciling import ReconcilingDesk
@@ -34,6 +35,7 @@ class Administration:
         self.vault = VaultDesk(secrets, self.states)
         self.identity = IdentityDesk(secrets.slots, AccessKeys(paths.home / "identity"))
         self.ledger = LedgerDesk(backend, BillingFile(paths))
+        self.ledger_care = LedgerCare(paths, secrets, backend)
         self.ledger_files = LedgerFiles(paths, secrets, backend)
         self.reconciling = ReconcilingDesk(paths, secrets, backend)
 

@@ -102,6 +102,18 @@ class ReconcileHandler(_LedgerHandler):
         await self.answer(await self.admin.reconciling.reconcile(self.taken()))
 
 
+class EncryptHandler(_LedgerHandler):
+    @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
+    async def post(self) -> None:
+        await self.answer(await self.admin.ledger_care.encrypt())
+
+
+class CheckHandler(_LedgerHandler):
+    @allow_unauthenticated  # to Jupyter; `prepare` lets nobody in without a key or a login
+    async def post(self) -> None:
+        await self.answer(await self.admin.ledger_care.check())
+
+
 class UsageHandler(_LedgerHandler):
     """For a key without the scope `admin`: what it spent itself."""
 
@@ -124,4 +136,6 @@ PATHS: dict[str, type[AdminHandler]] = {
     "/ledger/export": ExportHandler,
     "/ledger/diagnostics": DiagnosticsHandler,
     "/ledger/reconcile": ReconcileHandler,
+    "/ledger/encrypt": EncryptHandler,
+    "/ledger/check": CheckHandler,
 }
