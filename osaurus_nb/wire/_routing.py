@@ -158,9 +158,9 @@ def _requirements(said: Mapping[str, Any]) -> Requirements:
     for key, value in said.items():
         if _FLAG.fullmatch(key):
             what = key.removeprefix("requires")
-            bare = _FLAGS.get(what.lower())
+            bare = _BARE.get(what.lower())
             if bare is None:
-                known = ", ".join(f"requires{flag[0].upper()}{flag[1:]}" for flag in _FLAG_NAMES)
+                known = ", ".join(f"requires{flag[0].upper()}{flag[1:]}" for flag in FLAGS)
                 raise RequestError(f"'{_shown(key)}' is not known. There are: {known}.", param=_shown(key))
             if _flag(value, key):
                 demanded[bare] = True
@@ -247,5 +247,5 @@ _NAMES: Mapping[str, str] = MappingProxyType(
         **{"minParamsB": "min_params_b", "JSON": "json"},
     }
 )
-_FLAG_NAMES = ("tools", "json", "vision", "video", "audio", "documents", "reasoning", "longContext", "streaming")
-_FLAGS: Mapping[str, str] = MappingProxyType({name.lower(): name for name in (*_FLAG_NAMES, "document")})
+FLAGS = ("tools", "json", "vision", "video", "audio", "documents", "reasoning", "longContext", "streaming")
+_BARE: Mapping[str, str] = MappingProxyType({name.lower(): name for name in (*FLAGS, "document")})

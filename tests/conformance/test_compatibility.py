@@ -28,7 +28,8 @@ from osaurus_nb.messages import (
 )
 from osaurus_nb.models import ModelCard, Quirk
 from osaurus_nb.request import ChatRequest, NamedTool, ResponseFormat, Sampling, Tool
-from osaurus_nb.wire import _opaque
+from osaurus_nb.routes import MODES, Requirements
+from osaurus_nb.wire import _opaque, _routing
 from tests.server.conftest import Served
 
 ROOT = Path(__file__).parents[2]
@@ -257,6 +258,31 @@ def test_the_list_has_no_refusal_that_nobody_checks():
 def listed() -> set[tuple[str, str]]:
     """Path and field of each row of the list under its heading."""
     return {(path, field) for path, field, _ in rows("## What callers are refused")}
+
+
+def test_every_key_of_ours_is_told():
+    """What our server reads in a body is written there, and nothing else."""
+    told = {key for cells in rows("## How a question is routed") for key in re.findall(r"`(\w+)`", cells[0])}
+
+    flags = {f"requires{flag[0].upper()}{flag[1:]}" for flag in _routing.FLAGS}
+    assert told == {*_routing.OURS, *_routing.EFFORT, *flags}
+
+
+def test_every_demand_and_mode_is_told():
+    """With its name, as our server reads it."""
+    told = section("## How a question is routed")
+
+    assert all(f"`{name}`" in told for name in (*MODES, *Requirements.__dataclass_fields__))
+
+
+def test_every_header_of_an_answer_is_told():
+    """What our server writes is written there, and nothing else."""
+    code = (ROOT / "jupyter_ext/osaurus_nb_server/handlers/route.py").read_text()
+    told = {
+        name for cells in rows("## What an answer says of its route") for name in re.findall(r"`(X-[\w-]+)`", cells[0])
+    }
+
+    assert told == set(re.findall(r'"(X-Osaurus-[\w-]+)"', code))
 
 
 def test_every_oddity_of_a_family_is_told():
