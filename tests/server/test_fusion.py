@@ -122,6 +122,12 @@ def test_other_dialects_have_the_marker_too(server: Served, panel: tuple[Sitting
     assert roles(panel) == FUSED
 
 
+def test_a_header_tells_of_the_panel(server: Served):
+    """How many sat there and how many answered; no header where nobody did."""
+    assert server.chat("osaurus/fusion").headers["x-osaurus-fusion"] == "panel=3; answered=3"
+    assert "x-osaurus-fusion" not in server.chat("one/one-70b").headers
+
+
 def test_options_of_the_marker_are_refused(server: Served):
     """They would be lost without a word: a profile says who sits there."""
     answer = server.chat("one/one-70b", tools=[{**MARKER, "parameters": {"model": "x"}}])

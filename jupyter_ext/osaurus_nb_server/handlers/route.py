@@ -10,6 +10,7 @@ from osaurus_nb.events import (
     AttemptStarted,
     CostReported,
     Event,
+    PanelReported,
     ReasoningDelta,
     Routed,
     Started,
@@ -20,7 +21,7 @@ from osaurus_nb.events import (
 )
 from osaurus_nb.models import EndpointClass, Timings
 from osaurus_nb.money import exact
-from osaurus_nb.routes import Explanation
+from osaurus_nb.routes import Explanation, Panel
 from osaurus_nb.spending import Cost
 
 #: Longest value that we put into a header.
@@ -41,12 +42,15 @@ class Route:
         self._warnings: list[Warned] = []
         self._cost: Cost | None = None
         self._chosen: Explanation | None = None
+        self._panel: Panel | None = None
         self._endpoint: EndpointClass | None = None
 
     def note(self, event: Event) -> None:
         match event:
             case Routed(explanation=explanation):
                 self._chosen = explanation
+            case PanelReported(panel=panel):
+                self._panel = panel
             case AttemptStarted(number=number):
                 self._attempts = number
                 self._endpoint = event.endpoint
@@ -83,6 +87,9 @@ class Route:
                 yield "X-Osaurus-Endpoint-Class", self._endpoint
         if self._chosen is not None:
             yield from _choice(self._chosen)
+        if self._panel is not None:
+            answered = sum(one.outcome == "answered" for one in self._panel.panelists)
+            yield "X-Osaurus-Fusion", f"panel={len(self._panel.panelists)}; answered={answered}"
         if self._substituted is not None:
             yield "X-Osaurus-Fallback", _plain(self._substituted.reason)
         if self._cost is not None and self._cost.micro is not None:

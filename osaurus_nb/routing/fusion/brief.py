@@ -63,6 +63,7 @@ def findings(request: ChatRequest, answers: Sequence[str], *, shaped: bool, capp
         tool_choice=None,
         parallel_tool_calls=None,
         response_format=shape,
+        reasoning_effort=request.reasoning_effort if request.reasoning_effort in (None, "none") else "low",
         sampling=Sampling(max_output_tokens=None if capped else FINDINGS_TOKENS),
     )
 
