@@ -114,20 +114,23 @@ def until(url: str, key: str, ask: Mapping[str, object], mark: bytes | None) -> 
 _WORD = b'"content": "Hello"'
 
 
-def added(server: Running, upstream: FaultyUpstream, providers: Sequence[str]) -> dict[str, list[float]]:
-    """Milliseconds that each fault added, asked once of each of these providers."""
+def added(server: Running, upstream: FaultyUpstream, providers: Mapping[str, Sequence[str]]) -> dict[str, list[float]]:
+    """Milliseconds that each fault added, asked once of each of its providers; the good one alone is asked in turns."""
     url = f"{server.url}/v1"
-    alone = [until(url, server.key, {"model": "good/good", "stream": True}, _WORD) for _ in range(50)]
-    good = percentile(alone, 0.5)
+    alone = {"model": "good/good", "stream": True}
+    for _ in range(100):
+        until(url, server.key, alone, _WORD)
     taken: dict[str, list[float]] = {}
     for fault in AT_ONCE:
         own = percentile([_met(upstream, fault) for _ in range(5)], 0.5)
         # Another model each time: it is not its own failures that are met again.
         asks = [
             {"model": f"{name}/{fault}?n={number}", "stream": True, "fallbacks": ["good/good"]}
-            for number, name in enumerate(providers)
+            for number, name in enumerate(providers[fault])
         ]
-        taken[fault] = [until(url, server.key, ask, _WORD) - good - own for ask in asks]
+        pairs = [(until(url, server.key, alone, _WORD), until(url, server.key, ask, _WORD)) for ask in asks]
+        good = percentile([pair[0] for pair in pairs], 0.5)
+        taken[fault] = [pair[1] - good - own for pair in pairs]
     return taken
 
 
@@ -148,9 +151,14 @@ def _met(upstream: FaultyUpstream, fault: str) -> float:
         return (last - began) * 1e3
 
 
-def failover(server: Running, upstream: FaultyUpstream, fresh: Sequence[str], rounds: int) -> None:
-    first = added(server, upstream, fresh)
-    ill = added(server, upstream, ["ill"] * max(rounds * 10, 5))
+def fresh(each: int) -> dict[str, list[str]]:
+    """For each fault so many providers that never failed: they are asked again where that may help."""
+    return {fault: [f"well-{fault}-{number}" for number in range(each)] for fault in AT_ONCE}
+
+
+def failover(server: Running, upstream: FaultyUpstream, each: int) -> None:
+    first = added(server, upstream, fresh(each))
+    ill = added(server, upstream, dict.fromkeys(AT_ONCE, ["ill"] * each * 2))
     both = {"a provider that was well": first, "a provider in an outage": ill}
     rows = {
         name: [percentile(list(itertools.chain(*taken.values())), share) for share in (0.5, 0.95, 0.99)]
@@ -241,16 +249,17 @@ def _reset_peak(pid: int) -> bool:
 
 
 def main() -> None:
-    given = arguments(__doc__, rounds=3)
-    fresh = [f"well{number}" for number in range(2 if given.quick else 20)]
+    given = arguments(__doc__, rounds=2)
+    each = given.rounds * 3
+    names = (*itertools.chain(*fresh(each).values()), "ill", "good")
     with (
         faulty() as upstream,
-        home(dict.fromkeys((*fresh, "ill", "good"), upstream.url), model=SMALL_MODEL),
+        home(dict.fromkeys(names, upstream.url), model=SMALL_MODEL),
         endpoint() as ours,
     ):
         pin(0, 0)
         pin(ours.pid, 1)
-        failover(ours, upstream, fresh, given.rounds)
+        failover(ours, upstream, each)
         cancel(ours, upstream, 20 if given.quick else 200)
         hostile(given.quick)
 
