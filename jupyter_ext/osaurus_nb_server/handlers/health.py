@@ -24,12 +24,18 @@ class HealthHandler(ApiHandler):
     def _may_see_details(self) -> bool:
         return self.key.opens("status") if self.key is not None else self.current_user is not None
 
+    async def _workers(self) -> list[dict[str, Any]]:
+        """The models in memory, and how often this server had to start one anew."""
+        running = await self.service.workers()
+        again = {each.model: each.restarts for each in await (await self.service.backend()).workers()} if running else {}
+        return [{**asdict(each), "restarts": again.get(each.model, 0)} for each in running]
+
     async def _details(self) -> dict[str, Any]:
         sources = await self.service.sources()
         return {
             "models": sum(source.models for source in sources),
             "providers": [asdict(source) for source in sources],
-            "workers": [asdict(health) for health in await self.service.workers()],
+            "workers": await self._workers(),
             "active": len(self.service.active),
             "waiting": self.service.admission.waiting,
             "refused": self.service.admission.refused,
