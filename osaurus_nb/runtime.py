@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -13,7 +13,7 @@ from osaurus_nb.at_home import Home, HomeDirectory, held_at_home, stays
 from osaurus_nb.decisions import DecisionRequest, Decisions
 from osaurus_nb.directory import Directory, Sources, as_sources
 from osaurus_nb.embeddings import EmbeddingRequest, Embeddings
-from osaurus_nb.errors import OsaurusError, Unreachable, Unsupported
+from osaurus_nb.errors import LedgerUnreadable, OsaurusError, Unreachable, Unsupported
 from osaurus_nb.events import AttemptFailed, AttemptStarted, Event, Failed, Finished, Routed, Warned
 from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, Tested, TokenCount, Worker
 from osaurus_nb.ports import (
@@ -51,6 +51,9 @@ from osaurus_nb.routing.stage import Stage
 from osaurus_nb.routing.tokens import estimate, estimate_texts
 from osaurus_nb.routing.troubled import marked, strike, warning
 from osaurus_nb.telemetry.listeners import Listeners
+
+#: Seconds of the ledger from which a new runtime learns how models do.
+RECENT = 3 * 86_400.0
 
 
 class Backend(Protocol):
@@ -111,6 +114,7 @@ class Runtime:
         #: How providers and models have done lately.
         self.health = self._chooser.health
         self._stage = Stage(self._chooser, self._clock)
+        self._remembers = False
         everybody = as_sources(sources)
         if isinstance(everybody, Home):
             self._directory: Directory = HomeDirectory(everybody, self._clock)
@@ -227,10 +231,11 @@ class Runtime:
     async def count_tokens(self, request: ChatRequest, *, sent: Sent | None = None) -> TokenCount:
         """The prompt's tokens by the one who knows the model; an estimate, marked, where nobody counts.
 
-        With `sent`, `request` is only the head of what the caller wrote.
+        With `sent`, `request` is only the head of what the caller wrote. Under a profile, by whom it would choose.
         """
-        candidate = await self._where(PLAIN, request).candidate(request.model)
-        card, adapter = candidate.card, candidate.adapter
+        alone = replace(request, route=replace(request.route, fallbacks=()))
+        plan, _, _ = await self._plan(alone, replace(PLAIN, sent=sent), self._where(PLAIN, request))
+        card, adapter = plan.candidates[0].card, plan.candidates[0].adapter
         within = self._timeouts
         if request.route.deadline is not None:
             within = replace(within, total=request.route.deadline)
@@ -331,8 +336,18 @@ class Runtime:
             whole = held_at_home(whole)
         cards = await directory.choosable()
         chooser = self._stage.chooser(terms.chaos)
-        choice = chooser.choose(whole, profile, cards, budget_left_micro=await self._left(terms))
+        await self._remember()
+        left, owner = await self._left(terms), terms.origin.key or ""
+        choice = chooser.choose(whole, profile, cards, owner=owner, budget_left_micro=left)
         return choice if terms.chaos is None else replace(choice, key=None)  # nobody stays with whom he met on a stage
+
+    async def _remember(self) -> None:
+        """What the ledger of the last days says of each model, read once, by the first question that has to choose."""
+        if not self._remembers:
+            self._remembers = True
+            since = self._clock.now().timestamp() - RECENT
+            with suppress(LedgerUnreadable):
+                self.health.learning.seed(await self._ledger.entries(Query(since=since, limit=1000)))
 
     async def _left(self, terms: Terms) -> int | None:
         """The least that is left under the caps that hold for this question; None where none does."""

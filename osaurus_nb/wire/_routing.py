@@ -44,7 +44,7 @@ def is_ours(key: str, value: object) -> bool:
         return isinstance(value, str) or (isinstance(value, Mapping) and bool(value) and value.keys() <= _LEVELS)
     if key == "debug":
         return not isinstance(value, Mapping)
-    return key in OURS or _FLAG.fullmatch(key) is not None
+    return key in OURS or (key.startswith("requires") and _FLAG.fullmatch(key) is not None)
 
 
 def others(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,6 +55,8 @@ def others(said: Mapping[str, Any]) -> dict[str, Any]:
 def read(said: Mapping[str, Any]) -> RouteOptions:
     """How the question is to be routed. Raises RequestError that names the key, and what it could be."""
     said = {key: value for key, value in said.items() if value is not None and is_ours(key, value)}
+    if not said:
+        return _UNSAID
     wait = said.get("deadline_ms")
     if wait is not None and not (type(wait) is int and 0 < wait <= MAX_DEADLINE):
         raise RequestError(f"'deadline_ms' must be a whole number from 1 to {MAX_DEADLINE}.", param="deadline_ms")
@@ -219,6 +221,7 @@ def _number(value: object, field: str, *, whole: bool = False) -> Any:
     return value
 
 
+_UNSAID = RouteOptions()
 _LEVELS = frozenset({"effort", "level"})
 _listed = partial(_names, what="names or patterns")
 #: Each demand, and what reads its value.

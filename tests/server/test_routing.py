@@ -208,6 +208,22 @@ def test_profiles_stand_in_every_list_of_models(server: Served):
     assert server.ask("GET", "/v1/models/osaurus/auto").status == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [
+        ("/v1/messages/count_tokens", {"messages": MESSAGES}, {"anthropic-version": "2023-06-01"}),
+        ("/v1/chat/completions/input_tokens", {"messages": MESSAGES}, {}),
+        ("/v1/responses/input_tokens", {"input": "hi"}, {}),
+    ],
+)
+def test_tokens_are_counted_for_a_profile_too(server: Served, path: str, body: dict[str, Any], headers: dict[str, str]):
+    """Coding tools count before they ask: by whom the profile would choose."""
+    answer = server.ask("POST", path, json_body={"model": "osaurus/auto", **body}, headers=headers)
+
+    assert answer.status == 200, answer.body
+    assert answer.json["input_tokens"] > 0
+
+
 def test_openais_sdk_routes_by_extra_body(client: OpenAI, adapter: ScriptedAdapter):
     """The keys fit where the vendor's SDK lets one write."""
     ours = {"route": "fast", "thinking": "off", "requirements": {"denyModels": ["lab/a"]}, "debug": True}
