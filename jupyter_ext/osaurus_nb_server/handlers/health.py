@@ -27,7 +27,8 @@ class HealthHandler(ApiHandler):
     async def _workers(self) -> list[dict[str, Any]]:
         """The models in memory, and how often this server had to start one anew."""
         running = await self.service.workers()
-        again = {each.model: each.restarts for each in await (await self.service.backend()).workers()} if running else {}
+        ours = await (await self.service.backend()).workers() if running else ()
+        again = {each.model: each.restarts for each in ours}
         return [{**asdict(each), "restarts": again.get(each.model, 0)} for each in running]
 
     async def _details(self) -> dict[str, Any]:
