@@ -249,6 +249,8 @@ def test_the_marker_has_the_named_model_judge():
     assert "judges" in table.asked["two"]
     assert answer.panel is not None
     assert answer.panel.judge == "two/two-70b"
+    assert answer.route is not None
+    assert answer.route.warnings == ()
 
 
 @pytest.mark.parametrize(
