@@ -14,7 +14,7 @@ from osaurus_nb.statement import scope
 
 #: A budget of which no more than this share is left is near its end.
 NEAR = 0.2
-_HEAD = ("provider", "models", "state", "asked", "worked")
+_HEAD = ("provider", "models", "asked", "worked", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ def _rows(sources: Sequence[SourceStatus]) -> Iterator[tuple[str, ...]]:
     now = time.time()
     for row in sources:
         worked = "" if row.success is None else f"{row.success * 100:.0f} %"
-        yield (row.provider, f"{row.models:,}", standing(row, now), _asked(row.breaker), worked)
+        yield (row.provider, f"{row.models:,}", _asked(row.breaker), worked, standing(row, now))
         for model in row.resting:
-            yield (f"  {model.model}", "", "", _asked(model), "")
+            yield (f"  {model.model}", "", _asked(model), "", "")
 
 
 def _asked(breaker: BreakerStatus | None) -> str:

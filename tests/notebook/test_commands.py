@@ -112,7 +112,7 @@ def test_status_tells_mode_model_and_providers(room):
     room.run("%osaurus status")
 
     text = room.shown[0]["data"]["text/plain"]
-    assert text.splitlines()[1].split() == ["scripted", "2", "ready", "yes"]
+    assert text.splitlines()[1].split() == ["scripted", "2", "yes", "ready"]
     assert "embedded in this kernel · model: scripted/echo · chat is off, 0 turns" in text
 
 
