@@ -16,14 +16,27 @@ from osaurus_nb.testing.scripted import ScriptedAdapter, says
 GONE = Unreachable("not there", provider="lab")
 
 
+class Gone(ScriptedAdapter):
+    """Listed its models once."""
+
+    listed = False
+
+    async def models(self):
+        if self.listed:
+            raise GONE
+        self.listed = True
+        return await super().models()
+
+
 @pytest.fixture
 def client():
-    lab = ScriptedAdapter({"m": [[GONE]], "n": [says("n")]}, provider="lab")
+    lab = Gone({"m": [[GONE]], "n": [says("n")]}, provider="lab")
     return Client(backend=Runtime([lab, ScriptedAdapter({"m": [says("spare")]}, provider="spare")]))
 
 
 def test_a_provider_that_is_left_alone_is_told_with_why_and_for_how_long(client):
-    """After five failures in a row its breaker is open; others are not concerned."""
+    """After five failures in a row its breaker is open, longer where not even its list comes; others go on."""
+    client.models()
     for _ in range(5):
         with pytest.raises(OsaurusError):
             client.chat("hi", model="lab/m")
@@ -32,11 +45,12 @@ def test_a_provider_that_is_left_alone_is_told_with_why_and_for_how_long(client)
 
     lab, spare = overview.sources
     assert lab.breaker.state == "open"
-    assert 0 < lab.breaker.retry_in <= 30
+    assert 30 < lab.breaker.retry_in <= 90
+    assert lab.state == "error"
     assert lab.breaker.last == "endpoint_unreachable"
     assert spare.breaker == BreakerStatus()
     assert not overview.well
-    assert "not for 30 s: endpoint_unreachable" in repr(overview)
+    assert "not for 90 s: endpoint_unreachable" in repr(overview)
 
 
 def test_without_a_client_the_users_own_settings_are_looked_at(monkeypatch, tmp_path):
