@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from osaurus_nb import origin, rehearsal
-from osaurus_nb.caps import Budget, count
+from osaurus_nb.caps import Budget, astray, count
 from osaurus_nb.errors import OsaurusError
 from osaurus_nb.events import Answer, CostReported, Event, Failed, Fold, PartEnded, Warned, fold, is_visible
 from osaurus_nb.explained import Explained
@@ -72,6 +72,7 @@ class Turn:
         self._max_rounds = max_rounds
         self._budgets = budgets
         self._terms = terms(budgets, private=request.route.mode == "local-strict")
+        self._outside = astray()
         self._round = _Round(Fold(), set())
         self._whole: list[Event] = []  # route events and warnings of all rounds
         self._added: list[Message] = []
@@ -87,6 +88,8 @@ class Turn:
         """Every event of every round. A `Failed` is yielded and then raised as its error."""
         self._began = time.monotonic()
         request = self._request
+        for warning in self._outside:
+            yield self._note(warning)
         try:
             for left in reversed(range(self._max_rounds + 1)):
                 async with aclosing(self._ask(request)) as stream:

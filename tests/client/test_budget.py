@@ -145,6 +145,31 @@ def test_a_thread_is_covered_in_a_copy_of_the_context(client, backend):
     assert b.spent == Decimal("0.01")
 
 
+def test_a_thread_that_is_outside_is_told_once(client, backend):
+    """A plain pool does not hand the block on: nothing is refused, and the first answer says how to enter it."""
+    with osaurus.budget("$1") as b, ThreadPoolExecutor(1) as pool:
+        replies = list(pool.map(client.chat, ["one", "two"]))
+    alone = client.chat("three")
+
+    codes = [[warning.code for warning in reply.warnings] for reply in (*replies, alone)]
+    assert codes == [["outside_budget"], [], []]
+    assert b.spent == 0
+
+
+def test_a_thread_may_enter_the_block_itself(client, backend):
+    """As its documentation says: each call of each thread is then under it."""
+
+    def ask(text):
+        with b:
+            return client.chat(text)
+
+    with osaurus.budget("$1") as b, ThreadPoolExecutor(2) as pool:
+        replies = list(pool.map(ask, ["one", "two", "three"]))
+
+    assert [reply.warnings for reply in replies] == [()] * 3
+    assert b.spent == Decimal("0.03")
+
+
 def test_decisions_are_under_the_budget_too(client, backend):
     """Whatever is asked, it is the same money."""
     with osaurus.budget("$1"):
