@@ -50,6 +50,7 @@ from osaurus_nb.routing.refusals import nobody
 from osaurus_nb.routing.stage import Stage
 from osaurus_nb.routing.tokens import estimate, estimate_texts
 from osaurus_nb.routing.troubled import marked, strike, warning
+from osaurus_nb.spending import Query
 from osaurus_nb.telemetry.listeners import Listeners
 
 #: Seconds of the ledger from which a new runtime learns how models do.
@@ -216,6 +217,8 @@ class Runtime:
         Raises RequestError for a name that is wrong; where nobody may answer, the explanation says why.
         """
         profile = self._profile(request)
+        if (fusion := asked.fusion(request, profile, terms)) is not None:
+            profile = asked.under(profile, fusion, self._chooser.profiles)
         if profile is not None:
             return (await self._choose(request, profile, terms, self._where(terms, request))).explanation
         plan, _, _ = await self._plan(request, terms, self._where(terms, request))

@@ -31,6 +31,15 @@ class Choice:
     key: str | None = None
 
 
+class _Index:
+    """What is looked up in a list of models, for as long as it is the same list."""
+
+    def __init__(self, cards: Sequence[ModelCard]) -> None:
+        self.cards = cards
+        self.by_name = {card.name: card for card in cards}
+        self.providers = tuple({card.provider for card in cards})
+
+
 @dataclass(slots=True)
 class Chooser:
     """One for each runtime. `fits` says whether a model of this machine has room in its memory."""
@@ -40,6 +49,7 @@ class Chooser:
     fits: Callable[[ModelCard], bool | None] = lambda card: None
     sticky: Sticky = field(default_factory=Sticky)
     planner: Planner = field(default_factory=Planner)
+    _index: _Index = field(default_factory=lambda: _Index(()))
 
     def profile(self, request: ChatRequest, known: Callable[[str], bool]) -> Profile | None:
         """The profile that is asked for, if one is. `known` tells whether a model has this very name.
@@ -59,29 +69,37 @@ class Chooser:
         profile: Profile,
         cards: Sequence[ModelCard],
         *,
-        resident: Collection[str] = (),
+        owner: str = "",
         budget_left_micro: int | None = None,
     ) -> Choice:
-        """Who may answer. Asks nobody."""
+        """Who may answer. Asks nobody. Conversations of two owners are never one."""
         asked = applied(request, profile)
-        key = self.sticky.key(asked) if profile.sticky or asked.route.turn is not None else None
-        now = self.health.clock.monotonic()
-        held = self.sticky.held(key, now) if key is not None and continues(asked) else None
-        by_name = {card.name: card for card in cards}
+        index, tools = self._indexed(cards), in_tool_turn(asked)
+        mine = self.sticky.key(asked, owner=owner)
+        key = mine if profile.sticky or tools or asked.route.turn is not None else None
+        held = self.sticky.held(key, self.health.clock.monotonic()) if key is not None and continues(asked) else None
+        learning = self.health.learning
         situation = Situation(
             wait=self.health.wait,
-            ejected=self.health.ejected(tuple({card.provider for card in cards})),
-            record=self.health.learning.record,
-            resident=frozenset(resident),
+            ejected=self.health.ejected(index.providers),
+            record=learning.record,
             fits=self.fits,
             held=held,
             budget_left_micro=budget_left_micro,
-            explore=None if in_tool_turn(asked) else self.health.learning.explores(self.sticky.key(asked)),
+            explore=None if tools else learning.explores(mine),
+            troubled=self.health.troubled(),
+            known=learning.names(),
         )
-        explanation = _clash(self.planner.plan(asked, cards, profile, situation), by_name)
+        named = index.by_name if request.route.fusion is None else ()  # with our marker a model is named, and judges
+        explanation = _clash(self.planner.plan(asked, cards, profile, situation), named)
         if held is not None and key is not None and held not in [row.model for row in explanation.chosen[:1]]:
             self.sticky.release(key)
-        return Choice(asked, [by_name[row.model] for row in explanation.chosen], explanation, key)
+        return Choice(asked, [index.by_name[row.model] for row in explanation.chosen], explanation, key)
+
+    def _indexed(self, cards: Sequence[ModelCard]) -> _Index:
+        if self._index.cards is not cards:
+            self._index = _Index(cards)
+        return self._index
 
     def answered(self, choice: Choice, model: str) -> None:
         """The conversation stays with who answered it."""

@@ -22,7 +22,6 @@ from osaurus_nb.resilience.retry_budget import RetryBudget
 from osaurus_nb.routes import Label
 from osaurus_nb.routing.learning import Learning
 
-
 #: Seconds for which no question is sent to whom not even a list could be had from: until the next list is tried.
 SPARE = 90.0
 
@@ -87,6 +86,10 @@ class Health:
     def rate(self, provider: str) -> float | None:
         """The share of its calls that worked lately; None where there were too few."""
         return self._outliers.rate(provider)
+
+    def troubled(self) -> frozenset[str]:
+        """The providers of whom one may have to wait for something."""
+        return frozenset(condition.provider for condition in self._breakers.conditions())
 
     def conditions(self) -> Sequence[Condition]:
         """Every breaker that is open, or saw a failure lately."""

@@ -10,7 +10,7 @@ import hashlib
 import math
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from osaurus_nb.messages import ToolCall, ToolResult
@@ -27,6 +27,8 @@ TASTE = 14 * HALF_LIFE
 MOST = 1024
 #: No more than this share of questions may be used to find something out.
 EXPLORE = 0.05
+#: Seconds for which a record is told as it is, unless something is learnt.
+FRESH = 5.0
 #: With less than so many recent calls nothing is said.
 _ENOUGH = 3.0
 #: So many imagined calls, of which this share worked, temper what few real ones say.
@@ -97,7 +99,12 @@ class Learning:
         model = self._models.get(card.name)
         if model is None:
             return None
-        now = self._now()
+        told, now = model.told.get(label), self._now()
+        if told is None or not 0 <= now - told[0] < FRESH:
+            told = model.told[label] = now, self._record(model, label, now)
+        return told[1]
+
+    def _record(self, model: _Model, label: Label, now: float) -> Record | None:
         calls = model.whole.calls(now)
         liked = self._liked(model, label, now)
         if calls < _ENOUGH:
@@ -111,6 +118,10 @@ class Learning:
             liked=liked,
             calls=calls,
         )
+
+    def names(self) -> Collection[str]:
+        """The models of which anything is known."""
+        return self._models.keys()
 
     def explores(self, key: str) -> float | None:
         """From 0 to 1 for the few questions that may be used to find something out, always the same for one key.
@@ -133,7 +144,9 @@ class Learning:
         return model.taste.lean(now) if part is None else (part.lean(now) + model.taste.lean(now)) / 2
 
     def _model(self, card: ModelCard) -> _Model:
+        """The model's own, about to learn something."""
         model = self._models.setdefault(card.name, _Model())
+        model.told.clear()
         self._models.move_to_end(card.name)
         if len(self._models) > MOST:
             self._models.popitem(last=False)
@@ -224,6 +237,7 @@ class _Model:
     parts: dict[Label, _Tally] = field(default_factory=dict)
     taste: _Votes = field(default_factory=_Votes)
     tastes: dict[Label, _Votes] = field(default_factory=dict)
+    told: dict[Label, tuple[float, Record | None]] = field(default_factory=dict)
 
 
 def _half(age: float, half_life: float) -> float:
