@@ -126,11 +126,16 @@ class Reply:
         told = any(warning.code == "empty_answer" for warning in self.warnings)
         return (*said, "The model returned no visible text.") if self.empty and not told else said
 
+    @property
+    def folded(self) -> Sequence[tuple[str, str]]:
+        """What stands behind the answer, as texts under titles: what each of a panel said, and what a judge found."""
+        return _panel(self.panel) if self.panel is not None else ()
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Plain text and one rich form, in which nothing of the answer can run or load."""
         notices = [*self.failures, *self.notices, *([str(self.error)] if self.error else [])]
-        folded = _panel(self.panel) if self.panel is not None else ()
-        shown = _markup.bundle(self.text, footer=self.footer, notices=notices, folded=folded)
+        more = _markup.folded(self.folded)
+        shown = _markup.bundle(self.text, footer=self.footer, notices=notices, more=more)
         return shown if self.text.strip() else shown | {"text/plain": "\n".join(notices)}
 
 

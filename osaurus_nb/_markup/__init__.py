@@ -14,22 +14,19 @@ from html import escape
 from osaurus_nb._markup.document import Document
 from osaurus_nb._markup.inline import clean
 
-__all__ = ["Document", "bundle", "callout", "frame", "printable", "table"]
+__all__ = ["Document", "bundle", "callout", "folded", "frame", "printable", "table"]
 
 _MUTED = "color:var(--jp-ui-font-color2, GrayText);font-size:85%"
 _CALLOUT = "border-left:3px solid {colour};margin:.5em 0;padding:.25em .75em"
 _COLOURS = {"note": "var(--jp-warn-color1, #b58900)", "error": "var(--jp-error-color1, #c62828)"}
 
 
-def bundle(
-    text: str, *, footer: str = "", notices: Sequence[str] = (), folded: Sequence[tuple[str, str]] = ()
-) -> dict[str, str]:
+def bundle(text: str, *, footer: str = "", notices: Sequence[str] = (), more: str = "") -> dict[str, str]:
     """The MIME bundle of an answer: the text as it is, and a safe rendering with notices and a footer below.
 
-    `folded` are further texts under their titles, each shown when its title is clicked.
+    `more` is shown between, as `folded` makes it.
     """
-    body = Document().render(text) + "".join(_folded(title, more) for title, more in folded)
-    return frame(text, body, footer=footer, notices=notices)
+    return frame(text, Document().render(text) + more, footer=footer, notices=notices)
 
 
 def frame(text: str, body: str, *, footer: str = "", notices: Sequence[str] = ()) -> dict[str, str]:
@@ -38,6 +35,15 @@ def frame(text: str, body: str, *, footer: str = "", notices: Sequence[str] = ()
     if line := footer.strip(" ·"):
         shown.append(f'<div style="{_MUTED};margin-top:.25em">{escape(clean(line))}</div>')
     return {"text/plain": text, "text/html": _wrap("".join(shown))}
+
+
+def folded(texts: Sequence[tuple[str, str]]) -> str:
+    """Texts under their titles, each rendered, and shown when its title is clicked."""
+    return "".join(
+        f'<details style="margin:.25em 0"><summary style="{_MUTED}">{escape(clean(title))}</summary>'
+        f"{Document().render(text)}</details>"
+        for title, text in texts
+    )
 
 
 def callout(message: str, *, kind: str = "error", hint: str = "") -> dict[str, str]:
@@ -64,13 +70,6 @@ def printable(text: str) -> str:
 
 def _row(tag: str, cells: Sequence[str]) -> str:
     return "<tr>" + "".join(f'<{tag} style="text-align:left">{escape(clean(cell))}</{tag}>' for cell in cells) + "</tr>"
-
-
-def _folded(title: str, text: str) -> str:
-    shown = Document().render(text)
-    return (
-        f'<details style="margin:.25em 0"><summary style="{_MUTED}">{escape(clean(title))}</summary>{shown}</details>'
-    )
 
 
 def _box(kind: str, message: str, hint: str = "") -> str:

@@ -118,7 +118,7 @@ class CellView:
     def end(self, reply: Reply, notices: Sequence[str]) -> None:
         body = self._document.render(reply.text)
         text = "\n".join(notices) if reply.empty else reply.text  # a front end of text alone shows no notices
-        self._slot.put(_markup.frame(text, body, footer=reply.footer, notices=notices))
+        self._slot.put(_markup.frame(text, body + _markup.folded(reply.folded), footer=reply.footer, notices=notices))
 
     def fail(self, reply: Reply | None, notices: Sequence[str]) -> None:
         if reply is not None and reply.text:

@@ -11,7 +11,7 @@ from osaurus_nb.errors import NobodyAnswered, RequestError, Unavailable
 from osaurus_nb.messages import ToolCall, assistant, image, tool_result, user
 from osaurus_nb.models import ModelCard, Usage
 from osaurus_nb.ports import Terms
-from osaurus_nb.request import RouteOptions
+from osaurus_nb.request import ChatRequest, RouteOptions
 from osaurus_nb.telemetry.metrics import Metrics
 from osaurus_nb.testing import virtual_time
 from osaurus_nb.testing.scripted import Script, says
@@ -269,6 +269,23 @@ def test_auto_asks_several_only_where_it_is_worth_it(text: str, fused: bool):
     answer, _ = sits(*three(), model="one/one-70b", messages=(user(text),), route=RouteOptions(fusion="auto"))
 
     assert (answer.panel is not None) == fused
+
+
+def test_the_explanation_is_of_the_panel():
+    """Asked beforehand, it names those who then sat there, and asks nobody."""
+
+    async def scenario(clock: VirtualClock) -> tuple[set[str], set[str]]:
+        table = Table(three(), clock)
+        request = ChatRequest("two/two-70b", (user("How high?"),), route=RouteOptions(fusion="required"))
+        told = await table.runtime.explain(request)
+        assert table.asked == {"one": [], "two": [], "three": []}
+        answer = await table.ask("two/two-70b", route=RouteOptions(fusion="required"))
+        assert answer.panel is not None
+        return {row.model for row in told.chosen}, {one.model for one in answer.panel.panelists}
+
+    foretold, sat = virtual_time.run(scenario)
+
+    assert foretold == sat
 
 
 def test_the_whole_question_has_its_deadline():
