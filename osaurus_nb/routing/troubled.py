@@ -116,7 +116,7 @@ def _fault(trouble: Trouble, card: ModelCard) -> OsaurusError:
     whose = {"provider": card.provider, "model": card.id}
     match trouble.kind:
         case "down" | "slow":
-            gone = errors.Unreachable(words.format("is not there"), **whose)  # type: ignore[arg-type]  # of str alone
+            gone = errors.Unreachable(words.format("is gone"), **whose)  # type: ignore[arg-type]  # of str alone
             gone.reason = "cut" if trouble.after else "absent"
             return gone
         case "overloaded" | "stalls" | "empty":
