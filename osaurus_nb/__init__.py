@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from osaurus_nb import ledger, providers, ui
     from osaurus_nb.caps import budget
     from osaurus_nb.client import AsyncClient, Client
+    from osaurus_nb.dataframe import map
     from osaurus_nb.errors import OsaurusError
     from osaurus_nb.front import explain, pull, status
     from osaurus_nb.messages import Message, assistant, image, system, user
@@ -43,6 +44,7 @@ _DOORS = {
     "explain": "osaurus_nb.front",
     "image": "osaurus_nb.messages",
     "ledger": "osaurus_nb.ledger",
+    "map": "osaurus_nb.dataframe",
     "providers": "osaurus_nb.providers",
     "pull": "osaurus_nb.front",
     "status": "osaurus_nb.front",
@@ -67,6 +69,7 @@ __all__ = [
     "explain",
     "image",
     "ledger",
+    "map",
     "providers",
     "pull",
     "status",
