@@ -29,6 +29,7 @@ from osaurus_nb.routing.profiles import Profiles
 from osaurus_nb.runtime import Runtime
 from osaurus_nb.spending import Cap, Entry, Overrun, Tariff
 from osaurus_nb.testing.scripted import says
+from osaurus_nb_widgets.transcript import finished
 from tests.fusion.table import Sitting
 
 pytestmark = pytest.mark.anyio
@@ -165,3 +166,5 @@ async def test_the_reply_shows_each_panelist(till: Till):
     assert "agreement" in shown
     assert "$0.0001" in shown
     assert "None of those" not in repr(reply.panel)
+    saved = finished(1, reply).public()
+    assert [row["title"].split(" · ")[0] for row in saved["behind"]][:3] == [one.model for one in reply.panel.panelists]

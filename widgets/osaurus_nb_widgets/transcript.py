@@ -27,7 +27,8 @@ class Notice:
 class Answer:
     """What one step brought. `said` are the turns that go back to the model, tool calls included.
 
-    `empty` is why it ended without a visible word, if it did: a `Reply.empty`.
+    `empty` is why it ended without a visible word, if it did: a `Reply.empty`. `behind` are texts under titles: what
+    each of a panel said.
     """
 
     id: int
@@ -38,6 +39,7 @@ class Answer:
     failed: bool = False
     stopped: bool = False
     empty: str = ""
+    behind: tuple[tuple[str, str], ...] = ()
     said: tuple[Message, ...] = ()
 
     def public(self, *, superseded: bool = False, writing: bool = False) -> dict[str, Any]:
@@ -52,7 +54,8 @@ class Answer:
             "notices": [notice.public() for notice in self.notices],
         }
         why = {"empty": self.empty} if self.empty else {}
-        return shown | why | {mark: True for mark, holds in marks.items() if holds}
+        behind = {"behind": [{"title": title, "text": text} for title, text in self.behind]} if self.behind else {}
+        return shown | why | behind | {mark: True for mark, holds in marks.items() if holds}
 
 
 @dataclass(slots=True, repr=False)
@@ -144,6 +147,7 @@ def finished(id: int, reply: Reply, extra: Sequence[Notice] = ()) -> Answer:
         failed=reply.error is not None,
         stopped=reply.stopped,
         empty=reply.empty or "",
+        behind=tuple(reply.folded),
         said=reply.messages,
     )
 

@@ -677,6 +677,13 @@ const RESEND_AFTER = [250, 500, 1000, 2250]; // ms; a kernel at work hears withi
 const UNHEARD =
   "The kernel has not answered. If a cell is running, wait for it; if the kernel was restarted, run this cell again.";
 
+/** A text that stands behind an answer, under its title. */
+function behind({ title, text }) {
+  const body = h("div", { class: "osr-markdown osr-thought" });
+  new Markdown(body).update(text);
+  return h("details", { class: "osr-reasoning" }, h("summary", {}, title), body);
+}
+
 /** One message on the page. An answer keeps its nodes while it grows. */
 class Bubble {
   constructor(message, view) {
@@ -694,7 +701,8 @@ class Bubble {
     this.waiting = h("div", { class: "osr-waiting" }, h("span", { class: "osr-dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")), h("span", { class: "osr-status" }));
     this.notices = h("div", { class: "osr-notices" });
     this.footer = h("div", { class: "osr-footer" });
-    this.answer = h("div", { class: "osr-answer" }, this.thinking, this.body, this.waiting, this.notices, this.footer);
+    this.behind = h("div", { class: "osr-behind" });
+    this.answer = h("div", { class: "osr-answer" }, this.thinking, this.body, this.waiting, this.behind, this.notices, this.footer);
     this.node.append(this.answer);
     this.markdown = new Markdown(this.body);
   }
@@ -722,6 +730,7 @@ class Bubble {
   }
 
   finish(message, isLast) {
+    this.behind.replaceChildren(...(message.behind || []).map(behind));
     const retry = isLast ? { "data-do": "retry" } : null;
     const marks = { error: "osr-error", warning: "osr-warning", info: "osr-info" };
     this.notices.replaceChildren(...(message.notices || []).map(({ text, level }) => h("p", { class: `osr-notice ${marks[level] || ""}` }, text)));
