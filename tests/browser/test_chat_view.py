@@ -211,7 +211,15 @@ def test_nothing_that_an_answer_holds_can_run_or_load(bare):
             notice = {"text": text, "level": "error"}
             messages.append({"id": f"q{id}", "role": "user", "text": text})
             messages.append(
-                answer(text, id=f"a{id}", reasoning=text, footer=text, notices=[notice], superseded=id == 3)
+                answer(
+                    text,
+                    id=f"a{id}",
+                    reasoning=text,
+                    footer=text,
+                    notices=[notice],
+                    superseded=id == 3,
+                    behind=[{"title": text, "text": text}],
+                )
             )
         bare.evaluate("(messages) => show({ messages, selected_model: messages[0].text })", messages)
         option = {"name": payloads[start], "label": payloads[start], "where": payloads[start], "context": ""}
@@ -395,6 +403,20 @@ def test_an_answer_without_a_word_says_why_and_can_be_asked_again(bare, scheme):
     assert sent.count("retry") == 1
     expect(bare.get_by_role("button", name="Copy answer")).to_have_count(0)
     expect(bare.get_by_role("textbox", name="Message")).to_be_focused()
+
+
+def test_what_a_panel_said_is_folded_under_the_answer(bare):
+    """One title for each; its text is rendered, and shown when it is opened."""
+    behind = [{"title": "lab/one · answered · 67% agreement · $0.0012", "text": "It is **quite** high."}]
+    messages = [{"id": 1, "role": "user", "text": "How high?"}, answer("The verdict.", id=2, behind=behind)]
+    bare.evaluate("(messages) => show({ messages, selected_model: 'm' })", messages)
+
+    said = bare.locator(".osr-behind strong")
+    expect(said).to_be_hidden()
+    bare.get_by_text("67% agreement").click()
+
+    expect(said).to_have_text("quite")
+    expect(said).to_be_visible()
 
 
 def test_the_notice_of_an_empty_answer_outlives_what_is_drawn_anew(bare):
