@@ -273,7 +273,8 @@ def test_the_question_goes_out_as_it_came(server: Any, provider: Provider, forma
     case = CASES[format]
     told(provider, format)
 
-    ask(server, case, stream=stream, fallbacks=[MODEL], deadline_ms=5000)
+    ours = {"route": "local-strict", "requiresTools": True, "turn_key": "t", "private": True}
+    answer = ask(server, case, stream=stream, fallbacks=[MODEL], deadline_ms=5000, **ours)
 
     [(path, headers, body)] = provider.asked
     named = {} if format == "gemini" else {"model": "big", "stream": stream}
@@ -281,6 +282,7 @@ def test_the_question_goes_out_as_it_came(server: Any, provider: Provider, forma
     assert body == {**case.ask, **named, **usage}
     assert path == ((case.upstream_stream if stream else "") or case.upstream)
     assert {name: headers.get(name) for name, _ in case.headers} == dict(case.headers)
+    assert answer.status == 200
 
 
 @pytest.mark.parametrize("format", [name for name in CASES if name != "ollama"], indirect=True)  # its lines are alike
