@@ -114,4 +114,4 @@ def test_a_ledger_at_the_end_of_a_cell_shows_itself(room, backend):
     data, _ = room.shell.display_formatter.format(room.run("books.sum('cell')").result)
 
     assert "<table>" in data["text/html"]
-    assert "together: 1 calls, $0.0012" in data["text/plain"]
+    assert "together: 1 call, $0.0012" in data["text/plain"]

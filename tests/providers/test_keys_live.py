@@ -154,13 +154,13 @@ async def test_decisions_go_on_with_the_next_key(tmp_path: Path) -> None:
 
 
 async def test_all_keys_in_vain_is_one_error(tmp_path: Path) -> None:
-    """The most helpful one, with when to try again."""
+    """The most helpful one, with when to try again; so long a wait is not sat out."""
     async with asking(tmp_path) as (client, upstream):
-        upstream.keys[GOOD] = Behaviour(status=429, retry_after="7")
+        upstream.keys[GOOD] = Behaviour(status=429, retry_after="30")
         with pytest.raises(errors.RateLimited) as caught:
             await client.chat("hi")
 
-    assert caught.value.retry_after == 7
+    assert caught.value.retry_after == 30
     assert keys_at(upstream, "/v1/chat/completions") == [BAD, GOOD]
 
 
