@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from osaurus_nb import ledger, providers, ui
     from osaurus_nb.caps import budget
     from osaurus_nb.client import AsyncClient, Client
-    from osaurus_nb.dataframe import map
+    from osaurus_nb.dataframe import map as map
     from osaurus_nb.errors import OsaurusError
     from osaurus_nb.front import explain, pull, status
     from osaurus_nb.messages import Message, assistant, image, system, user
@@ -54,6 +54,7 @@ _DOORS = {
 }
 #: The names that mean a whole module.
 _MODULES = frozenset({"ledger", "providers", "ui"})
+#: Without `map`: `import *` must not hide Python's own.
 __all__ = [
     "AsyncClient",
     "Client",
@@ -69,7 +70,6 @@ __all__ = [
     "explain",
     "image",
     "ledger",
-    "map",
     "providers",
     "pull",
     "status",
@@ -89,7 +89,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_DOORS, *__all__})
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
