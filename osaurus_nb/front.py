@@ -14,8 +14,8 @@ from osaurus_nb.explained import Explained
 from osaurus_nb.local import pull as _pull
 from osaurus_nb.local.library import LocalModel
 from osaurus_nb.models import SourceStatus, Tested
-from osaurus_nb.overview import Overview
 from osaurus_nb.options import ChatOptions, Prompt
+from osaurus_nb.overview import Overview
 
 
 def pull(model: str = EMBEDDED_MODEL, *, file: str | Path | None = None) -> LocalModel:

@@ -47,6 +47,10 @@ class _Known:
     settings: BillingSettings
     tariff: Tariff | None
 
+    def holds(self, card: ModelCard, adapter: Adapter, settings: BillingSettings) -> bool:
+        """One that no list has is made anew for each question, and is the same all the same."""
+        return self.adapter is adapter and self.settings is settings and (self.card is card or self.card == card)
+
 
 class LedgerMeter:
     """One for each runtime. The store may be shared."""
@@ -131,7 +135,7 @@ class LedgerMeter:
         """What the model takes. Tables are read off the loop, once; then it is remembered."""
         card, adapter = bid.card, bid.adapter
         known = self._tariffs.get(card.name)
-        if known is not None and known.card is card and known.adapter is adapter and known.settings is settings:
+        if known is not None and known.holds(card, adapter, settings):
             return known.tariff
         tariff = await asyncio.to_thread(adapter.tariff, card) if isinstance(adapter, Priced) else None
         if (tariff is None or tariff.at_most(1, 1) == 0) and card.endpoint in LOCAL_CLASSES:

@@ -170,18 +170,18 @@ class RemoteAdapter:
         if (said := self._listed.get(card.id)) is not None:
             return listed(said)
         known = tariff(card.id, self.settings.url)
-        return GRATIS if known is None and self._dress(card).endpoint in LOCAL_CLASSES else known
+        return GRATIS if known is None and self.dress(card).endpoint in LOCAL_CLASSES else known
 
     def _described(self, cards: Sequence[ModelCard]) -> list[ModelCard]:
         """With what is known of them here; of models at home that is what the user or their server says."""
-        dressed = [replace(card, price=self._own_price(card.name) or card.price) for card in map(self._dress, cards)]
+        dressed = [replace(card, price=self._own_price(card.name) or card.price) for card in map(self.dress, cards)]
         if self._endpoint in LOCAL_CLASSES:
             return dressed
         known = (enriched(card, self.settings.host) for card in dressed)
         return [replace(card, price=card.price or price(card.id, self.settings.url)) for card in known]
 
     async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
-        card = self._dress(card)
+        card = self.dress(card)
         carried = self._carry(request, card, attempt.sent)
         encoded = carried.encoded
         for warning in encoded.warnings:
@@ -231,7 +231,7 @@ class RemoteAdapter:
 
     async def count_tokens(self, request: ChatRequest, card: ModelCard, timeouts: Timeouts) -> TokenCount | None:
         """As the provider counts; None where its dialect or its server has no such thing, asked once a model."""
-        codec, card = self._codec, self._dress(card)
+        codec, card = self._codec, self.dress(card)
         if not isinstance(codec, CountFormat) or card.id in self._uncounted:
             return None
         return await self._counted(codec, codec.encode_count(request, card), card, timeouts)
@@ -239,7 +239,7 @@ class RemoteAdapter:
     async def count_sent(
         self, sent: Sent, request: ChatRequest, card: ModelCard, timeouts: Timeouts
     ) -> TokenCount | None:
-        codec, card = self._codec, self._dress(card)
+        codec, card = self._codec, self.dress(card)
         if not isinstance(codec, CountFormat) or card.id in self._uncounted:
             return None
         carried = self._codec.relay(sent, request, card)
@@ -259,7 +259,7 @@ class RemoteAdapter:
 
     async def embed(self, request: EmbeddingRequest, card: ModelCard, timeouts: Timeouts) -> Embeddings:
         """One vector for each text, asked in as many calls as the provider takes texts at once."""
-        codec, card = embeddings.load(self.settings.format, self.provider), self._dress(card)
+        codec, card = embeddings.load(self.settings.format, self.provider), self.dress(card)
         answers = []
         for part in embeddings.parts(request, codec.MAX_TEXTS):
             encoded = codec.encode_request(part, card)
@@ -270,7 +270,7 @@ class RemoteAdapter:
 
     async def decide(self, request: DecisionRequest, card: ModelCard, timeouts: Timeouts) -> Decisions | None:
         """What the provider's own endpoint decides; None where it has none."""
-        return await self._decisions.decide(request, self._dress(card), timeouts)
+        return await self._decisions.decide(request, self.dress(card), timeouts)
 
     async def ask(self, path: str, encoded: Encoded, card: ModelCard, timeouts: Timeouts) -> Mapping[str, Any]:
         """One question that is answered in one piece, e.g. a count: the JSON object that came back."""
@@ -375,7 +375,7 @@ class RemoteAdapter:
 
         return refusal
 
-    def _dress(self, card: ModelCard) -> ModelCard:
+    def dress(self, card: ModelCard) -> ModelCard:
         """What we know of a model beyond what the provider says."""
         where = "cloud" if forwards(card) else self._endpoint
         return replace(card, endpoint=where, quirks=quirks(card.id, self.settings.host))

@@ -81,7 +81,7 @@ class RouterAdapter:
     async def models(self) -> Sequence[ModelCard]:
         """What it offers now, with prices. A model whose price is stale is hidden."""
         payload = await self._calls.ask("GET", "/models", within=LIST_TIMEOUT)
-        return [self._dress(card) for card in osaurus_router.decode_models(payload, ROUTER)]
+        return [self.dress(card) for card in osaurus_router.decode_models(payload, ROUTER)]
 
     def tariff(self, card: ModelCard) -> Tariff | None:
         """What its list says. What it charged in the end it tells itself."""
@@ -90,7 +90,7 @@ class RouterAdapter:
     async def stream(self, request: ChatRequest, card: ModelCard, attempt: Attempt) -> AsyncGenerator[Event, None]:
         if not attempt.step.terms.spends:
             raise refuse_spending(card.name)
-        card = self._dress(card)
+        card = self.dress(card)
         encoded = osaurus_router.encode_request(request, card)
         for warning in encoded.warnings:
             yield warning
@@ -110,7 +110,7 @@ class RouterAdapter:
     async def aclose(self) -> None:
         """The door belongs to the runtime and is closed there."""
 
-    def _dress(self, card: ModelCard) -> ModelCard:
+    def dress(self, card: ModelCard) -> ModelCard:
         return replace(card, endpoint=endpoint_class(self.host), quirks=quirks(card.id, self.host))
 
 

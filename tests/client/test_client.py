@@ -11,7 +11,15 @@ import pytest
 from osaurus_nb import assistant, image, system, user
 from osaurus_nb import events as ev
 from osaurus_nb.client import AsyncClient, Client
-from osaurus_nb.errors import BadAnswer, CredentialRejected, ModelNotFound, OsaurusError, RateLimited, RequestError, StreamCut
+from osaurus_nb.errors import (
+    BadAnswer,
+    CredentialRejected,
+    ModelNotFound,
+    OsaurusError,
+    RateLimited,
+    RequestError,
+    StreamCut,
+)
 from osaurus_nb.messages import Media, Text
 from osaurus_nb.models import Usage
 from osaurus_nb.reply import Reply
