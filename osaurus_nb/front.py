@@ -50,7 +50,7 @@ def test(name: str, /) -> Tested:
 
 
 def status(client: Client | None = None) -> Overview:
-    """How everything stands: providers and whether they are asked, models in memory, the ledger, budgets near their end.
+    """How all stands: providers and whether they are asked, models in memory, the ledger, budgets near their end.
 
     Outside a Jupyter server every client learns for itself who fails: hand in yours to see what it has learnt.
     """
