@@ -50,7 +50,7 @@ check: dev
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: dev
-	@for file in $(filter-out benchmarks/rivals.py,$(wildcard benchmarks/[a-z]*.py)); do \
+	@for file in $(filter-out benchmarks/rivals.py,$(wildcard benchmarks/[a-z]*.py) benchmarks/intent/judge.py); do \
 	  echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 bench-rivals: dev

@@ -244,12 +244,13 @@ async def trimming(home: Path, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int, default=5, help="each takes as many calls as a quick run")
     parser.add_argument("--folder", type=Path, default=None, help="where the disk is that is to be measured")
     parser.add_argument("--worker", nargs=2, metavar=("HOME", "COUNT"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
         return asyncio.run(worker(Path(given.worker[0]), int(given.worker[1])))
-    scale = 1 if given.quick else 5
+    scale = 1 if given.quick else given.rounds
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores{load}")
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
