@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from osaurus_nb import ledger, providers, ui
     from osaurus_nb.caps import budget
     from osaurus_nb.client import AsyncClient, Client
+    from osaurus_nb.dataframe import embed, search
     from osaurus_nb.dataframe import map as map
     from osaurus_nb.errors import OsaurusError
     from osaurus_nb.front import explain, pull, status
@@ -41,12 +42,14 @@ _DOORS = {
     "assistant": "osaurus_nb.messages",
     "budget": "osaurus_nb.caps",
     "chaos": "osaurus_nb.rehearsal",
+    "embed": "osaurus_nb.dataframe",
     "explain": "osaurus_nb.front",
     "image": "osaurus_nb.messages",
     "ledger": "osaurus_nb.ledger",
     "map": "osaurus_nb.dataframe",
     "providers": "osaurus_nb.providers",
     "pull": "osaurus_nb.front",
+    "search": "osaurus_nb.dataframe",
     "status": "osaurus_nb.front",
     "system": "osaurus_nb.messages",
     "ui": "osaurus_nb.ui",
@@ -67,11 +70,13 @@ __all__ = [
     "assistant",
     "budget",
     "chaos",
+    "embed",
     "explain",
     "image",
     "ledger",
     "providers",
     "pull",
+    "search",
     "status",
     "system",
     "ui",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any, Literal, Unpack, cast, overload
 
@@ -152,8 +152,9 @@ def _run(runner: Runner, show: Watcher, told: str) -> bool:
     stopped = False
     show(replace(runner.progress(), estimate=told))
     try:
-        for state in portal().iterate(runner.run):
-            show(replace(state, estimate=told))
+        with closing(portal().iterate(runner.run)) as states:
+            for state in states:
+                show(replace(state, estimate=told))
     except KeyboardInterrupt:
         stopped = True
         runner.finished.wait(5.0)

@@ -84,7 +84,7 @@ class ResumeFile:
         return known.popleft() if known else None
 
     def keep(self, key: str, text: str, row: Row) -> None:
-        """Written before anybody sees it, so that it is not paid for again."""
+        """Written at once, so that it is not paid for again. Raises OSError."""
         cost, usage = row.cost, row.usage
         self._write(
             {

@@ -21,6 +21,7 @@ from osaurus_nb.errors import (
     AccessDenied,
     BadAnswer,
     BudgetExceeded,
+    ConfigError,
     CredentialRejected,
     EmptyAnswer,
     ModelAmbiguous,
@@ -122,9 +123,16 @@ class Runner:
                 heard = _Heard(Row(error=self._stop))
             else:
                 heard = await self._answer(self._job.request(at))
-                if self._file is not None and heard.row.ok:
-                    self._file.keep(key, heard.text, heard.row)
             self._note(at, heard.row)
+            if self._file is not None and heard.row.ok:
+                self._keep(self._file, key, heard)
+
+    def _keep(self, file: ResumeFile, key: str, heard: _Heard) -> None:
+        """Where that fails nothing more is asked: it would be paid for twice."""
+        try:
+            file.keep(key, heard.text, heard.row)
+        except OSError as error:
+            self._stop = ConfigError(f"The file to resume from cannot be written: {error.strerror}.")
 
     def _note(self, at: int, row: Row) -> None:
         self.rows[at] = row
