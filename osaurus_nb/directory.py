@@ -11,7 +11,7 @@ from osaurus_nb.catalog import names
 from osaurus_nb.errors import ConfigError, ModelNotFound, OsaurusError
 from osaurus_nb.events import Warned
 from osaurus_nb.models import LOCAL, ModelCard, SourceStatus, Tested, rank
-from osaurus_nb.ports import Adapter, Clock, Describing
+from osaurus_nb.ports import Adapter, Clock
 from osaurus_nb.providers.connection import LOOK_APART
 from osaurus_nb.providers.connections import Connections
 from osaurus_nb.providers.trial import trial
@@ -118,8 +118,8 @@ class Directory:
         card = names.local(name, await here.models()) if here is not None else None
         card = card or names.prefixed(name, self._connections.known) or await self._search(name)
         adapter = adapters[card.provider]
-        if card == ModelCard(card.id, card.provider) and isinstance(adapter, Describing):
-            card = adapter.dress(card)  # it is in no list, but where it is asked is known
+        if card == ModelCard(card.id, card.provider) and (dress := getattr(adapter, "dress", None)) is not None:
+            card = dress(card)  # it is in no list, but where it is asked is known
         return Candidate(card, adapter)
 
     async def fallbacks(self, wanted: Iterable[str]) -> tuple[Sequence[Candidate], Sequence[Warned]]:

@@ -163,14 +163,6 @@ class Decider(Protocol):
 
 
 @runtime_checkable
-class Describing(Protocol):
-    """An adapter that knows something of its models that is in no list."""
-
-    def dress(self, card: ModelCard, /) -> ModelCard:
-        """The card with it. Cheap."""
-
-
-@runtime_checkable
 class Priced(Protocol):
     """An adapter whose models cost something that is known."""
 

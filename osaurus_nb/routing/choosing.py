@@ -15,7 +15,7 @@ from osaurus_nb.routes import Explanation, Profile
 from osaurus_nb.routing.health import Health
 from osaurus_nb.routing.learning import in_tool_turn
 from osaurus_nb.routing.planner import Planner, Situation
-from osaurus_nb.routing.profiles import Profiles
+from osaurus_nb.routing.profiles import Profiles, is_prefixed
 from osaurus_nb.routing.requirements import mode
 from osaurus_nb.routing.sticky import Sticky, continues
 
@@ -60,6 +60,8 @@ class Chooser:
             return None
         if request.route.profile is not None:
             return self.profiles.named(request.route.profile)
+        if "/" in request.model and not is_prefixed(request.model):  # most questions name a model so
+            return None
         found = self.profiles.find(request.model)
         return None if found is not None and "/" not in request.model and known(request.model) else found
 
