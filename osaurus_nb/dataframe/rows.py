@@ -62,7 +62,7 @@ def _texts(names: Iterable[Any]) -> list[str]:
 def _kind(data: Any) -> Kind:
     if isinstance(data, str | bytes | Mapping):
         raise RequestError("Give a list of rows, a series or a frame.", param="data")
-    if hasattr(data, "collect") and hasattr(data, "columns"):
+    if hasattr(data, "collect") and hasattr(type(data), "columns"):  # asking it for them would make it work
         raise RequestError("A lazy frame has no rows yet; call its `collect()` first.", param="data")
     if hasattr(data, "columns") and hasattr(data, "__getitem__"):
         return "frame"

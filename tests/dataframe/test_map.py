@@ -22,6 +22,7 @@ from osaurus_nb.config.billing import BillingFile
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.dataframe import Estimate, Mapped, Progress
 from osaurus_nb.dataframe.crew import Crew
+from osaurus_nb.dataframe.progress import _Cell
 from osaurus_nb.errors import (
     BadAnswer,
     BudgetExceeded,
@@ -40,7 +41,7 @@ from osaurus_nb.ledger.store import LedgerStore
 from osaurus_nb.models import ModelCard, Price, Usage
 from osaurus_nb.runtime import Runtime
 from osaurus_nb.testing.scripted import ScriptedAdapter, says
-from tests.dataframe.frames import Frame, Series, Unindexed
+from tests.dataframe.frames import Frame, Lazy, Series, Unindexed
 
 #: A dollar for a million tokens of input, ten for a million of output.
 PRICE = Price(Decimal(1), Decimal(10))
@@ -160,6 +161,7 @@ def test_a_row_without_a_value_is_never_sent(gone: object) -> None:
         (["x"], "Classify.", "no place for a row"),
         (["x"], "{a} {b}", "one place"),
         ("one text", "{text}", "Give a list"),
+        (Lazy(), "{text}", "collect"),
     ],
 )
 def test_what_is_no_map_is_refused_before_anything_is_sent(data, prompt: str, said: str) -> None:
@@ -443,3 +445,16 @@ def test_an_answer_is_shown_by_nobody() -> None:
     mapped = ask(Echo(), ["hidden words"])
 
     assert "hidden" not in repr(mapped) + repr(mapped[0]) + str(mapped._repr_mimebundle_())
+
+
+def test_a_cell_shows_one_line_that_is_replaced() -> None:
+    """Progress has one output of the cell, with the price range in it from the first."""
+    shown: list[dict] = []
+    cell = _Cell(lambda **said: shown.append(said))
+
+    ask(Echo(pause=0.3, price=PRICE), ["a", "b"], progress=cell)
+
+    assert [each["update"] for each in shown] == [False, *[True] * (len(shown) - 1)]
+    assert len({each["transient"]["display_id"] for each in shown}) == 1
+    assert all("rows to scripted/m" in each["data"]["text/html"] for each in shown)
+    assert "2 of 2 rows" in shown[-1]["data"]["text/plain"]
