@@ -138,9 +138,9 @@ class Runner:
         self.rows[at] = row
         self._done += 1
         self._failed += not row.ok
-        if row.cost is not None:
-            self._micro += row.cost.micro or 0
-            self._unpriced += row.cost.micro is None
+        known = row.cost.micro if row.cost is not None else None
+        self._micro += known or 0
+        self._unpriced += known is None and (row.ok or row.cost is not None)
 
     async def _answer(self, request: ChatRequest) -> _Heard:
         """Asked until it is answered, refused, or the provider has had no room too often."""

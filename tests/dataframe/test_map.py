@@ -330,8 +330,8 @@ def test_too_many_at_once_halves_them_and_nothing_is_lost() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_crew_halves_waits_and_grows_again() -> None:
-    """One halving for all that were under way; nobody enters before the wait is over; then more again, up to all."""
+async def test_a_crew_halves_once_and_grows_again() -> None:
+    """One halving for all that were under way, then slowly more again, up to all."""
     now = [100.0]
     crew = Crew(8, lambda: now[0])
     entered = [await crew.enter() for _ in range(8)]
@@ -347,6 +347,28 @@ async def test_a_crew_halves_waits_and_grows_again() -> None:
         crew.leave()
 
     assert (halved, crew.allowed) == (4, 8)
+
+
+@pytest.mark.anyio
+async def test_nobody_is_sent_before_the_time_that_a_provider_names() -> None:
+    """Retry-After holds for every row, not only for the one that was told."""
+    crew = Crew(2, time.monotonic)
+    began = await crew.enter()
+    crew.slow(began, 0.1)
+    crew.leave()
+
+    entered = await crew.enter()
+
+    assert entered - began >= 0.1
+
+
+def test_what_nobody_knows_is_not_shown_as_nothing() -> None:
+    """Where no price is known, progress says so and shows no $0.00."""
+    told: list[Progress] = []
+
+    ask(Echo(), ["a"], progress=told.append)
+
+    assert "cost not known" in str(told[-1])
 
 
 def test_an_interrupt_keeps_what_is_done() -> None:
