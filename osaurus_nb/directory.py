@@ -113,11 +113,12 @@ class Directory:
 
     async def candidate(self, name: str) -> Candidate:
         """The named model: on this machine, else by its prefix, else by what the providers list."""
-        adapters = self.adapters()
-        here = adapters.get(LOCAL)
+        here = self.adapters().get(LOCAL)
         card = names.local(name, await here.models()) if here is not None else None
         card = card or names.prefixed(name, self._connections.known) or await self._search(name)
-        adapter = adapters[card.provider]
+        adapter = self.adapters().get(card.provider)  # looked up now: while lists came, it may have come or gone
+        if adapter is None:
+            raise ModelNotFound(f"'{name}' was not asked: '{card.provider}' is disabled, or was just removed.")
         if card == ModelCard(card.id, card.provider) and (dress := getattr(adapter, "dress", None)) is not None:
             card = dress(card)  # it is in no list, but where it is asked is known
         return Candidate(card, adapter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -181,8 +181,8 @@ class Runtime:
 
         With `terms.sent`, `request` need only be the head of it: who cannot hand it on as it is reads the rest.
         """
-        directory = self._where(terms, request)
         fusion = asked.fusion(request, self._profile(request), terms)
+        directory = self._where(terms, request, fusion)
         if fusion is not None and terms.sent is not None:
             request, terms = terms.sent.read(), replace(terms, sent=None)
         plan, choice, left_out = await self._plan(request, terms, directory, fusion)
@@ -191,15 +191,15 @@ class Runtime:
         step = self._step(request, terms)
         played = () if terms.chaos is None else (warning(terms.chaos),)
         routed = (*played, *(() if plan.why is None else (Routed(plan.why),)))
+        walked = self._walk(plan, request, step)
+        if fusion is not None and choice is not None:
+            matter = await self._matter(plan, choice, step, fusion, directory)
+            walked = fusing.run(matter, self._walk, self._ledger, self._clock.monotonic)
         with self._listeners.to(step) as tell:
             for first in (*routed, *request.warnings, *left_out):
                 tell(first)
                 yield first
             answering = ""
-            walked = self._walk(plan, request, step)
-            if fusion is not None and choice is not None:
-                matter = await self._matter(plan, choice, step, fusion, directory)
-                walked = fusing.run(matter, self._walk, self._ledger, self._clock.monotonic)
             async with aclosing(walked) as stream:
                 async for event in stream:
                     if isinstance(event, AttemptStarted):
@@ -220,7 +220,8 @@ class Runtime:
         if (fusion := asked.fusion(request, profile, terms)) is not None:
             profile = asked.under(profile, fusion, self._chooser.profiles)
         if profile is not None:
-            return (await self._choose(request, profile, terms, self._where(terms, request))).explanation
+            directory = self._where(terms, request, fusion)
+            return (await self._choose(request, profile, terms, directory)).explanation
         plan, _, _ = await self._plan(request, terms, self._where(terms, request))
         named = tuple(Ranked(each.card.name, each.card.provider, 0.0) for each in plan.candidates)
         return Explanation(request.model, mode=request.route.mode or "balanced", ranked=named, chain=len(named))
@@ -285,18 +286,21 @@ class Runtime:
         return answer if answer.usage is not None else replace(answer, usage=size())
 
     async def aclose(self) -> None:
-        await self._home.aclose()
-        if self._directory is not self._home:
-            await self._directory.aclose()
-        await self._ledger.aclose()
+        async with AsyncExitStack() as stack:  # whatever fails on the way, the ledger's last lines are written
+            stack.push_async_callback(self._ledger.aclose)
+            if self._directory is not self._home:
+                stack.push_async_callback(self._directory.aclose)
+            stack.push_async_callback(self._home.aclose)
 
     def _step(self, request: ChatRequest | DecisionRequest | EmbeddingRequest, terms: Terms) -> Step:
         id = uuid.uuid4().hex
         return Step(id, terms.request_id or id, request.model, self._clock.monotonic(), terms=terms)
 
-    def _where(self, terms: Terms, request: ChatRequest | None = None) -> Directory:
+    def _where(self, terms: Terms, request: ChatRequest | None = None, fusion: Fusion | None = None) -> Directory:
         """Where models are looked for, and who asks them: all, or only this machine and its networks."""
         profile = self._profile(request) if request is not None else None
+        if fusion is not None:  # the profile that a panel is chosen by may say so too
+            profile = asked.under(profile, fusion, self._chooser.profiles)
         return self._home if stays(terms, request, profile) else self._directory
 
     async def _plan(

@@ -75,11 +75,18 @@ async def run(
         if wait is not None:
             repeat += 1
             await asyncio.sleep(wait)
-        elif behind and verdict.kind != "terminal" and not attempts.late():
-            at, repeat = at + 1, 0
+        elif (after := _after(plan, at, seam)) is not None and verdict.kind != "terminal" and not attempts.late():
+            at, repeat = after, 0
         else:
             yield Failed(error if verdict.kind == "terminal" else _nobody(failed))
             return
+
+
+def _after(plan: Plan, at: int, seam: Seam | None) -> int | None:
+    """Who is asked next; behind shown words only who can go on from there."""
+    if seam is not None and seam.joined:
+        return seam.onward(plan.candidates, at)
+    return at + 1 if at + 1 < len(plan.candidates) else None
 
 
 def _nobody(failed: Mapping[str, OsaurusError]) -> OsaurusError:

@@ -35,7 +35,8 @@ class Seam:
         self._index: int | None = None
         self._theirs: int | None = None
         self._plain = True
-        self._joined = False
+        #: Somebody was to go on already.
+        self.joined = False
 
     def let(self, event: Event) -> Event | None:
         """The event as it may be shown; None for what has no place behind the seam."""
@@ -43,7 +44,7 @@ class Seam:
             return self._words(event)
         if isinstance(event, ToolCallStarted | ToolCallDelta | Relayed):
             self._plain = False
-        if not self._joined or not isinstance(event, PartEnded | ReasoningDelta | ToolCallStarted | ToolCallDelta):
+        if not self.joined or not isinstance(event, PartEnded | ReasoningDelta | ToolCallStarted | ToolCallDelta):
             return event
         if isinstance(event, PartEnded) and event.index == self._theirs:
             return replace(event, index=self._index or 0)
@@ -59,7 +60,7 @@ class Seam:
 
     def join(self, request: ChatRequest) -> ChatRequest:
         """The question with the words that were shown as the beginning of its answer."""
-        self._joined, self._theirs = True, None
+        self.joined, self._theirs = True, None
         begun = Message("assistant", (Text(self._text.rstrip()),))  # some refuse one that ends with blanks
         return replace(request, messages=(*request.messages, begun))
 
@@ -70,7 +71,7 @@ class Seam:
 
     def _words(self, event: TextDelta) -> TextDelta | None:
         self._plain = self._plain and event.choice == 0
-        if not self._joined:
+        if not self.joined:
             self._index = event.index if self._index is None else self._index
             self._text += event.text
             return event

@@ -123,6 +123,16 @@ def test_one_model_by_itself_answers_in_the_ordinary_way():
     assert [warning.code for warning in answer.warnings] == ["fusion_single"]
 
 
+def test_without_a_panel_the_model_that_was_named_answers():
+    """There is one opinion at two providers, and the caller said at which to ask."""
+    one, double = three()[0], Sitting("double", says("By the double."))
+    double._scripts = {"vendor/one-70b": double._scripts["double-70b"]}
+
+    for adapters in ((one, double), (double, one)):
+        answer, _ = sits(*adapters, model="double/vendor/one-70b", route=RouteOptions(fusion="required"))
+        assert answer.text == "By the double."
+
+
 def test_one_model_at_two_providers_is_one_opinion():
     """It sits there once."""
     one, two, _ = three()

@@ -85,3 +85,15 @@ async def test_a_second_break_may_be_mended_too() -> None:
     answer = ev.fold(events)
     assert answer.text == "Once upon a time ago."
     assert sum(warning.code == "resumed" for warning in answer.warnings) == 2
+
+
+async def test_who_cannot_begin_in_the_middle_is_passed_over_after_a_seam_too() -> None:
+    """The one who was to go on fails before a word: a model that would answer anew is not spliced on behind it."""
+    fails, stranger = candidate("second", [CUT]), candidate("stranger", says("New."), "elsewhere")
+
+    rescued = await run(candidate("first", HALF), fails, stranger, candidate("able", says("a time")))
+    left = await run(candidate("first", HALF), fails, stranger)
+
+    assert ev.fold(rescued).text == "Once upon a time"
+    assert ev.fold(left).text == "Once upon "
+    assert isinstance(left[-1], ev.Failed)

@@ -63,7 +63,7 @@ async def run(matter: Matter, walk: Walk, meter: Meter, now: Callable[[], float]
     fusing = _Fusing(matter, walk, Purse(meter), now)
     if len(matter.seats.panel) < LEAST:
         yield Warned("fusion_single", "There is no second model that may answer this, so one answers by itself.")
-        stream = fusing.plainly(matter.plan.candidates)
+        stream = fusing.plainly((*fusing.named(), *matter.plan.candidates))
     else:
         stream = fusing.panel_then_judge()
     async with aclosing(stream) as events:
@@ -97,10 +97,16 @@ class _Fusing:
             async for event in events:
                 yield event
 
+    def named(self) -> Sequence[Candidate]:
+        """The model that the caller asked for, where it was to judge: without a panel it is the first to answer."""
+        matter = self.matter
+        return matter.seats.judges[:1] if matter.fusion.judge == matter.request.model else ()
+
     async def plainly(self, candidates: Sequence[Candidate]) -> AsyncGenerator[Event, None]:
         """The ordinary walk: the first that can answers by itself, with all that the caller offers."""
         matter = self.matter
-        plan = replace(matter.plan, candidates=tuple(each for each in candidates if not panel.is_fusion(each.card.id)))
+        able = {each.card.name: each for each in candidates if not panel.is_fusion(each.card.id)}
+        plan = replace(matter.plan, candidates=tuple(able.values()))
         route = replace(matter.request.route, fusion=None, deadline=self._left())
         async with aclosing(self._walked(plan, replace(matter.request, route=route), matter.step)) as events:
             async for event in events:
@@ -147,7 +153,7 @@ class _Fusing:
             for event in self._alone(best):
                 yield event
             return
-        others = (*(one.candidate for one in answered), *seats.spare, *self.matter.plan.candidates)
+        others = (*self.named(), *(one.candidate for one in answered), *seats.spare, *self.matter.plan.candidates)
         failed = {one.name for one in sitting.sitters if one.error is not None}
         able = {each.card.name: each for each in others if each.card.name not in failed}
         if not able:
