@@ -110,9 +110,12 @@ class Book:
             self._router.write(entry, self._retention.rows, entry.at - self._retention.days * DAY)
         return True
 
-    def strike(self, step: str, now: float) -> int:
-        """Void the open lines of a step that have no end."""
-        found = self._db.execute("SELECT seq FROM pending WHERE step = ?", (identifier(step),)).fetchall()
+    def strike(self, step: str, now: float, attempt: int | None = None) -> int:
+        """Void the open lines of a step that have no end, or that of one attempt."""
+        found = self._db.execute(
+            "SELECT seq FROM pending WHERE step = :step AND coalesce(:attempt, attempt) = attempt",
+            {"step": identifier(step), "attempt": attempt},
+        ).fetchall()
         opens = [line for (seq,) in found for line in self._lines(seq)]
         return sum(self.close(replace(line, kind="void", at=now, cost=UNKNOWN, reserved_micro=0)) for line in opens)
 

@@ -64,11 +64,17 @@ class LedgerStore:
         writer.put(item)
         late = loop.call_later(_OPEN_SECONDS, _too_late, future)
         try:
-            await future
+            over = await future
+            if over is _LATE:
+                over = await asyncio.to_thread(writer.decide, item)
+                if over is not None:  # it may be on its way to the disk all the same
+                    self._take_back(entry)
+        except BaseException:  # who waited is gone, so that nothing will be sent
+            self._take_back(entry)
+            raise
         finally:
             late.cancel()
-        over = future.result()
-        return over if over is not _LATE else await asyncio.to_thread(writer.decide, item)
+        return over
 
     def add(self, entry: Entry) -> None:
         """Write a `settle` or `void` line, some time soon. From any thread."""
@@ -148,6 +154,11 @@ class LedgerStore:
                 if self._pid != os.getpid():
                     self._found()
         return self._writer
+
+    def _take_back(self, entry: Entry) -> None:
+        """Strike its open line, if it comes to be written: nobody will end it."""
+        now = self._clock.now().timestamp()
+        self._ours().put(Item(act=lambda book: book.strike(entry.step, now, entry.attempt)))
 
     def _found(self) -> None:
         if self._pid:

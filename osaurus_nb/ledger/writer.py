@@ -153,7 +153,14 @@ class Writer:
                 self._reached()
             else:
                 self._look_through()
-        self._desk.close()
+        left = len(self._queue)
+        try:
+            self._desk.close()
+        finally:  # not before: of two threads one would close what the other has opened
+            with self._wake:
+                self._thread = None
+                if len(self._queue) > left:
+                    self.start()
 
     def _next(self) -> bool:
         """Take what waits, or nothing when it is quiet for the first time; False at the end."""
@@ -163,7 +170,6 @@ class Writer:
                 if not self._wake.wait(_IDLE_SECONDS if self._unread else None):
                     return True
             if self._stopping and (not self._queue or self._failing is not None):
-                self._thread = None
                 return False
             self._batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
             return True
@@ -215,8 +221,9 @@ class Writer:
     def _let_go(self) -> None:
         with self._wake:
             waiting = [item for item in self._queue if item.waiter is not None]
-            for item in waiting:
-                item.result = self.decide(item)
+        for item in waiting:  # it reads the file: `put`, on somebody's loop, does not wait for that
+            item.result = self.decide(item)
+        with self._wake:
             _answer(waiting)
 
     def _look_through(self) -> None:

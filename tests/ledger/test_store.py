@@ -164,6 +164,21 @@ async def test_a_cap_refuses_before_anything_is_written(ledger):
     assert await ledger.entries(Query(step="s3")) == []
 
 
+async def test_who_stops_waiting_leaves_nothing_set_aside(ledger):
+    """A question that is cancelled before its line is written is not sent: its line is struck, no other one's is."""
+    await ledger.open(opened("s1", 2), {"day:x": 100})
+    waiting = asyncio.ensure_future(ledger.open(opened("s1", 1), {"day:x": 100}))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    await ledger.flush()
+
+    assert await ledger.spent(["day:x"]) == [(0, 50)]
+    assert [(line.attempt, line.kind) for line in await ledger.entries()] == [(1, "void"), (2, "open")]
+
+
 async def test_what_nobody_knows_the_cost_of_counts_as_its_reserve(ledger):
     """A cap must not be passed because a provider told no figures."""
     await ledger.open(opened(reserved_micro=50), {"day:x": 100})
@@ -329,6 +344,23 @@ async def test_it_opens_again_after_it_was_closed(ledger):
     assert [line.kind for line in await ledger.entries()] == ["settle"]
 
 
+async def test_it_may_be_closed_while_it_is_used(ledger):
+    """Whatever comes while it lets go of the file is written, by a writer that lives."""
+    for number in range(20):
+        await asyncio.gather(ledger.aclose(), *(late(ledger, f"s{number}-{part}") for part in range(4)))
+
+    lines = await ledger.entries(ALL)
+
+    assert len(lines) == 80
+    assert (await ledger.status()).notices == ()
+
+
+async def late(ledger, step: str) -> None:
+    for _ in range(int(step[-1])):
+        await asyncio.sleep(0.002)
+    ledger.add(settled(step))
+
+
 async def test_a_forked_child_has_a_connection_of_its_own(ledger):
     """Both write, and neither disturbs the other."""
     await ledger.open(opened("parent"))
@@ -351,6 +383,16 @@ async def test_a_value_that_is_none_fails_nobody(ledger):
     ledger.add(settled("good"))
 
     assert [line.step for line in await ledger.entries()] == ["good", "huge"]
+
+
+async def test_absurd_counts_do_not_hide_the_sums(ledger):
+    """Together they are more than a database counts to; what was spent can be asked for all the same."""
+    for step in ("s1", "s2", "s3"):
+        ledger.add(settled(step, usage=Usage(10**30, -5, absurd=True)))
+
+    [total] = await ledger.totals("model")
+
+    assert (total.calls, total.cost_micro, total.usage.output_tokens) == (3, 90, -15)
 
 
 async def test_without_a_vault_it_is_counted_in_memory(process, home):
