@@ -130,7 +130,7 @@ def query(filters: Filters, *, orphans: bool = False, limit: int = 100, now: flo
 
 def _since(last: str, now: float) -> float:
     if last == "today":
-        return datetime.fromtimestamp(now).astimezone().replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+        return datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp()
     if (found := _LAST.fullmatch(last)) is None:
         raise RequestError(f"'{last[:20]}' is no span of time. Write 30m, 24h, 7d, 2w or today.", param="last")
     return now - int(found[1]) * _UNITS[found[2]]

@@ -74,7 +74,10 @@ class Budget:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _open.set(tuple(budget for budget in _open.get() if budget is not self))
+        inside = list(_open.get())
+        with suppress(ValueError):  # once: the block around this one may be of the same budget
+            inside.remove(self)
+        _open.set(tuple(inside))
         with suppress(ValueError):
             _blocks().remove(self)
 
@@ -110,7 +113,8 @@ def budget(amount: Amount) -> Budget:
 
 def holding(max_cost: Amount | None = None) -> tuple[Budget, ...]:
     """Those that hold for a question that is asked here and now, and one for itself if it has a `max_cost`."""
-    return _open.get() if max_cost is None else (*_open.get(), Budget(max_cost, kind="question"))
+    around = tuple(dict.fromkeys(_open.get()))  # one that is entered twice counts once
+    return around if max_cost is None else (*around, Budget(max_cost, kind="question"))
 
 
 def astray() -> tuple[Warned, ...]:

@@ -107,6 +107,17 @@ def test_a_budget_goes_on_when_it_is_entered_again(client, backend):
     assert b.spent == Decimal("0.02")
 
 
+def test_a_budget_inside_itself_holds_to_its_own_end(client, backend):
+    """A function that enters the block of its caller neither lifts it nor counts twice."""
+    with osaurus.budget("$1") as b:
+        with b:
+            client.chat("hi")
+        client.chat("hi")
+
+    assert [len(terms.caps) for terms in backend.terms] == [1, 1]
+    assert b.spent == Decimal("0.02")
+
+
 def test_a_budget_ends_with_an_error_too(client, backend):
     """Whatever leaves the block leaves the budget."""
     with pytest.raises(ZeroDivisionError), osaurus.budget("$1"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import UTC, datetime
 from importlib import import_module
 
@@ -59,6 +60,19 @@ def test_today_begins_at_midnight_here():
     since = query({"last": "today"}, now=noon.timestamp()).since
 
     assert datetime.fromtimestamp(since).astimezone() == noon.replace(hour=0, minute=0)
+
+
+def test_today_begins_at_midnight_where_the_clock_was_moved(monkeypatch):
+    """Berlin, on the day that has 25 hours."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        since = query({"last": "today"}, now=datetime(2026, 10, 25, 12, tzinfo=UTC).timestamp()).since
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert datetime.fromtimestamp(since, UTC) == datetime(2026, 10, 24, 22, tzinfo=UTC)
 
 
 def test_times_may_be_dates():
