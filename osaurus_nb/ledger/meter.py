@@ -36,6 +36,8 @@ from osaurus_nb.spending import (
 USUAL_OUTPUT, LEAST_OUTPUT = 4096, 256
 #: A prompt is estimated by its bytes. Money is set aside for so many times that: no tokenizer of today makes more.
 _SURELY = 2
+#: So many models are remembered with what they take: a caller may name any.
+_MOST_TARIFFS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ class LedgerMeter:
         tariff = await asyncio.to_thread(adapter.tariff, card) if isinstance(adapter, Priced) else None
         if (tariff is None or tariff.at_most(1, 1) == 0) and card.endpoint in LOCAL_CLASSES:
             tariff = GRATIS
+        while len(self._tariffs) >= _MOST_TARIFFS:
+            self._tariffs.pop(next(iter(self._tariffs)), None)
         self._tariffs[card.name] = _Known(card, adapter, settings, tariff)
         return tariff
 

@@ -19,6 +19,7 @@ from osaurus_nb.database import DatabaseFailed
 from osaurus_nb.ledger import notices
 from osaurus_nb.ledger.book import Book, holds, spent
 from osaurus_nb.ledger.desk import Desk
+from osaurus_nb.ledger.identifiers import identifier
 from osaurus_nb.ledger.tally import Holds, Tally
 from osaurus_nb.spending import Entry, Overrun
 
@@ -103,7 +104,8 @@ class Writer:
         """The answer to an `open` that is not written yet, by what this process knows. It is written later."""
         if item.entry is None or item.scopes is None:
             return None
-        sums, held = self._known(tuple(item.scopes))
+        scopes = {identifier(scope): limit for scope, limit in item.scopes.items()}  # as the ledger has them
+        sums, held = self._known(tuple(scopes))
         with self._wake:
             if item.forced:
                 return None
@@ -113,7 +115,7 @@ class Writer:
                     if waiting.entry is not None and waiting.scopes is None:
                         self._tally.close(waiting.entry)
             self._tally.learn(sums)
-            over = self._tally.open(item.entry, item.scopes)
+            over = self._tally.open(item.entry, scopes)
             item.forced = over is None
             if over is not None and item in self._queue:
                 self._queue.remove(item)

@@ -344,6 +344,18 @@ async def test_nobody_waits_longer_than_two_seconds(process, home, caplog):
     assert sum("cannot be written just now" in record.message for record in caplog.records) == 1
 
 
+async def test_a_notebook_of_an_odd_name_is_capped_meanwhile_too(process, home):
+    """What stands under a digest in the ledger is found there while another process holds it."""
+    ledger, caps = process(), {"notebook:☕ notes.ipynb": 120}
+    await ledger.open(opened("s0", reserved_micro=100), caps)
+    with (home / "billing/.ledger.sqlite.lock").open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        over = await ledger.open(opened("s1"), caps)
+
+    assert over is not None
+    assert (over.reserved_micro, over.needed_micro) == (100, 50)
+
+
 def test_without_sqlcipher_it_is_counted_in_memory(tmp_path):
     """The sentence says which package is missing."""
     script = """
