@@ -7,11 +7,16 @@ import asyncio
 import pytest
 
 from osaurus_nb import events as ev
-from osaurus_nb.errors import NobodyAnswered, RequestError, Unavailable
+from osaurus_nb.config.profiles.reading import Reading
+from osaurus_nb.errors import NobodyAnswered, OsaurusError, RequestError, Unavailable
 from osaurus_nb.messages import ToolCall, assistant, image, tool_result, user
 from osaurus_nb.models import ModelCard, Usage
 from osaurus_nb.ports import Terms
 from osaurus_nb.request import ChatRequest, RouteOptions
+from osaurus_nb.routes import Fusion, Profile
+from osaurus_nb.routing.choosing import Chooser
+from osaurus_nb.routing.profiles import Profiles
+from osaurus_nb.runtime import Runtime
 from osaurus_nb.telemetry.metrics import Metrics
 from osaurus_nb.testing import virtual_time
 from osaurus_nb.testing.scripted import Script, says
@@ -171,6 +176,27 @@ def test_without_any_judge_the_answer_that_agrees_most_is_given():
     assert answer.text.startswith("The lake is deep")
     assert answer.error is None
     assert "fusion_unjudged" in [warning.code for warning in answer.warnings]
+    started = [attempt.number for attempt in answer.attempts if isinstance(attempt, ev.AttemptStarted)]
+    assert started == [*range(1, len(started) + 1)]
+
+
+def test_a_profile_for_panels_that_stays_here_holds_under_the_marker_too():
+    """The caller names a model elsewhere; the user's own fusion stays here: nobody is asked, and that is said."""
+
+    class Own:
+        def current(self) -> Reading:
+            return Reading((Profile("fusion", mode="local-strict", fusion=Fusion()),))
+
+    async def scenario(clock: VirtualClock) -> Table:
+        table = Table(three(endpoint="loopback"), clock)
+        table.runtime = Runtime(table.adapters, clock=clock, chooser=Chooser(table.health, Profiles(Own())))
+        with pytest.raises(OsaurusError):
+            await table.ask("one/one-70b", route=RouteOptions(fusion="required"))
+        return table
+
+    table = virtual_time.run(scenario)
+
+    assert not any(table.asked.values())
 
 
 def test_findings_are_mended_once():

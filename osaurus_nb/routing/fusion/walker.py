@@ -191,12 +191,13 @@ class _Fusing:
 
     async def _walked(self, plan: Plan, asked: ChatRequest, step: Step) -> AsyncGenerator[Event, None]:
         """A walk that the caller sees: its numbers follow ours, and its usage and its cost are those of all."""
-        reported = False
+        reported, before = False, self.attempts
         async with aclosing(self.walk(plan, asked, step, self.purse)) as events:
             async for event in events:
                 match event:
                     case AttemptStarted() | AttemptFailed():
-                        yield replace(event, number=event.number + self.attempts)
+                        self.attempts = before + event.number
+                        yield replace(event, number=self.attempts)
                     case UsageReported(usage=usage):
                         reported, self.streamed = True, usage
                         yield UsageReported(self._usage(usage), event.charge if not self.used else None)
