@@ -25,4 +25,6 @@ def locked(path: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
+        if fcntl is not None:  # closing is not enough: a child that was forked meanwhile has it open too
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)

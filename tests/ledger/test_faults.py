@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from osaurus_nb import database
+from osaurus_nb.config.files import locked
 from osaurus_nb.config.paths import Paths
 from osaurus_nb.database import DatabaseFailed
 from osaurus_nb.errors import LedgerUnreadable
@@ -342,6 +344,21 @@ async def test_nobody_waits_longer_than_two_seconds(process, home, caplog):
     assert sorted(answer is None for answer in answers) == [False, True]
     assert await ledger.spent(["day:x"]) == [(0, 100)]
     assert sum("cannot be written just now" in record.message for record in caplog.records) == 1
+
+
+def test_a_child_forked_under_the_lock_does_not_keep_it(tmp_path):
+    """The parent lets go of it for both, though the child lives on."""
+    with locked(tmp_path / "file"):
+        child = os.fork()
+        if child == 0:
+            time.sleep(30)
+            os._exit(0)
+    try:
+        with (tmp_path / ".file.lock").open("r+") as free:
+            fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 async def test_a_notebook_of_an_odd_name_is_capped_meanwhile_too(process, home):
