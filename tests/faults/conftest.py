@@ -216,7 +216,8 @@ def bench(
         sources = ConfiguredSources(settings, billing=billing)
         return Runtime(sources, ledger=LedgerMeter(store, billing), timeouts=TIMEOUTS, chooser=Chooser(health))
 
-    with serving(backend, jupyter_dirs) as served:
+    # It lives on beside later tests, so it leaves the environment of this process alone.
+    with serving(backend, jupyter_dirs, kernel_access=False) as served:
         yield Bench(served, upstream, health, store, paths)
 
 
