@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -58,22 +59,22 @@ class _Listing(Sequence[T]):
         return iter(self._items)
 
     @property
-    def head(self) -> Sequence[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def head(self) -> Sequence[str]: ...
 
     @property
+    @abstractmethod
     def rows(self) -> Sequence[Sequence[str]]:
         """What is shown of them."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def footer(self) -> str:
         """What is said below them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def records(self) -> list[dict[str, Any]]:
         """One dictionary for each, with all that is known of it."""
-        raise NotImplementedError
 
     def to_pandas(self) -> Any:
         """A DataFrame of the records. Raises ImportError, saying what to install, where there is no pandas."""

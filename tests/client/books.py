@@ -34,7 +34,7 @@ def line(seq: int = 1, **said) -> Entry:
         "openai",
         "gpt-5-mini",
         "openai/gpt-5-mini",
-        origin=Origin("s1", "/work/a.ipynb", "cell-1", "run-1"),
+        origin=Origin("s1", "/lab/a.ipynb", "cell-1", "run-1"),
         usage=Usage(1200, 34),
         cost=Cost(1234, "table", "2026-11-01"),
         duration_ms=1500,

@@ -151,7 +151,7 @@ def test_records_have_all_that_is_known(ledger):
     first, *_, last = ledger.entries().records()
 
     assert (first["cost_micro"], first["cost_usd"], first["cost_source"]) == (1234, 0.001234, "table")
-    assert (first["notebook"], first["cell"], first["run"]) == ("/work/a.ipynb", "cell-1", "run-1")
+    assert (first["notebook"], first["cell"], first["run"]) == ("/lab/a.ipynb", "cell-1", "run-1")
     assert first["at"].tzinfo is not None
     assert last["orphan"]
     assert ledger.sum("cell").records()[0]["cell"] == "cell-1"

@@ -54,7 +54,7 @@ def terminal(line: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def notebook(home: Path) -> Iterator[Kernel]:
     """A kernel as Jupyter starts it for a notebook."""
-    env = {**os.environ, "JPY_SESSION_NAME": "/work/spending.ipynb"}
+    env = {**os.environ, "JPY_SESSION_NAME": "/lab/spending.ipynb"}
     manager, client = start_new_kernel(kernel_name="python3", env=env)
     kernel = Kernel(manager, client)
     assert kernel.run("%load_ext osaurus_nb\nimport osaurus_nb as osaurus").status == "ok"
@@ -85,7 +85,7 @@ def test_spending_is_seen_by_cell_and_notebook(notebook):
     assert sums["cell-one"][0] == 1
     assert sums["cell-two"][0] == 3
     assert all(cost > 0 for _, cost in sums.values())
-    assert where == "{('/work/spending.ipynb', 'lab', 'settle', 'rendered')}"
+    assert where == "{('/lab/spending.ipynb', 'lab', 'settle', 'rendered')}"
     assert "this notebook" in usage
     assert [row.split()[5] for row in usage.splitlines() if "last run" in row] == ["3"]
     assert "canary" not in shown
@@ -126,6 +126,6 @@ def test_a_killed_kernel_leaves_an_orphan_that_is_explained(notebook):
 
     assert "1 call is an orphan: charged perhaps, and nobody saw the answer" in listed.stderr
     assert " lab/" in orphans.stdout
-    assert "/work/spending.ipynb" in orphans.stdout
+    assert "/lab/spending.ipynb" in orphans.stdout
     assert "1 line" in struck.stdout
     assert "orphan" not in after.stderr

@@ -50,23 +50,16 @@ class MessagesEncoder:
                 return self._part(event) if event.choice == 0 else b""
             case ev.UsageReported():
                 self._usage = event.usage
-            case (
-                ev.Substituted()
-                | ev.Started()
-                | ev.AttemptStarted()
-                | ev.AttemptFailed()
-                | ev.Warned()
-                | ev.CostReported()
-                | ev.Routed()
-                | ev.PanelReported()
-            ):
-                self._route.note(event)
-                if isinstance(event, ev.Substituted):
-                    self._model = event.answering
             case ev.Finished():
                 return self._finish(event) if event.choice == 0 else b""
             case ev.Failed():
                 return frame(write.error(event.error, request_id=self._id), event="error")
+            case ev.Relayed():
+                pass
+            case _:  # what is told of the route
+                self._route.note(event)
+                if isinstance(event, ev.Substituted):
+                    self._model = event.answering
         return b""
 
     def close(self) -> bytes:

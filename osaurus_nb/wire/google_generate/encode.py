@@ -48,23 +48,16 @@ class GenerateEncoder:
                 return self._part(event)
             case ev.UsageReported():
                 self._usage = event.usage
-            case (
-                ev.Substituted()
-                | ev.Started()
-                | ev.AttemptStarted()
-                | ev.AttemptFailed()
-                | ev.Warned()
-                | ev.CostReported()
-                | ev.Routed()
-                | ev.PanelReported()
-            ):
-                self._route.note(event)
-                if isinstance(event, ev.Substituted):
-                    self._model = event.answering
             case ev.Finished():
                 return self._finish(event)
             case ev.Failed():
                 return self._failed(event.error)
+            case ev.Relayed():
+                pass
+            case _:  # what is told of the route
+                self._route.note(event)
+                if isinstance(event, ev.Substituted):
+                    self._model = event.answering
         return b""
 
     def close(self) -> bytes:

@@ -85,23 +85,16 @@ class LineEncoder:
                 return self._part(event) if event.choice == 0 else b""
             case ev.UsageReported():
                 self._usage = event.usage
-            case (
-                ev.Substituted()
-                | ev.Started()
-                | ev.AttemptStarted()
-                | ev.AttemptFailed()
-                | ev.Warned()
-                | ev.CostReported()
-                | ev.Routed()
-                | ev.PanelReported()
-            ):
-                self._route.note(event)
-                if isinstance(event, ev.Substituted):
-                    self._head["model"] = event.answering
             case ev.Finished():
                 return self._finish(event) if event.choice == 0 else b""
             case ev.Failed():
                 return self._fail(event.error)
+            case ev.Relayed():
+                pass
+            case _:  # what is told of the route
+                self._route.note(event)
+                if isinstance(event, ev.Substituted):
+                    self._head["model"] = event.answering
         return b""
 
     def close(self) -> bytes:

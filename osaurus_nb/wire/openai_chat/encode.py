@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, assert_never
+from typing import Any
 
 from osaurus_nb import events as ev
 from osaurus_nb.errors import OsaurusError
@@ -50,21 +50,10 @@ class ChatEncoder:
                 return self._failed(event.error)
             case ev.UsageReported():
                 self._usage = event.usage
-            case (
-                ev.Substituted()
-                | ev.Started()
-                | ev.AttemptStarted()
-                | ev.AttemptFailed()
-                | ev.Warned()
-                | ev.CostReported()
-                | ev.Routed()
-                | ev.PanelReported()
-            ):
-                self._note(event)
             case ev.PartEnded() | ev.Relayed():
                 pass
-            case _:
-                assert_never(event)
+            case _:  # what is told of the route
+                self._note(event)
         return b""
 
     def close(self) -> bytes:

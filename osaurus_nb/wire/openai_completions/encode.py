@@ -52,16 +52,9 @@ class CompletionEncoder:
                 return self._failed(event.error)
             case ev.UsageReported():
                 self._usage = event.usage
-            case (
-                ev.Substituted()
-                | ev.Started()
-                | ev.AttemptStarted()
-                | ev.AttemptFailed()
-                | ev.Warned()
-                | ev.CostReported()
-                | ev.Routed()
-                | ev.PanelReported()
-            ):
+            case ev.ToolCallStarted() | ev.ToolCallDelta() | ev.PartEnded() | ev.Relayed():
+                pass
+            case _:  # what is told of the route
                 self._route.note(event)
                 if isinstance(event, ev.Substituted):
                     self._frame["model"] = event.answering

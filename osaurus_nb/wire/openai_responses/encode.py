@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, assert_never
+from typing import Any
 
 from osaurus_nb import events as ev
 from osaurus_nb.errors import OsaurusError
@@ -48,22 +48,11 @@ class ResponsesEncoder:
                 return self._interrupt(event.error) if self._relayed else self._begin() + self._fail(event.error)
             case ev.UsageReported():
                 self._usage = event.usage
-            case (
-                ev.Substituted()
-                | ev.Started()
-                | ev.AttemptStarted()
-                | ev.AttemptFailed()
-                | ev.Warned()
-                | ev.CostReported()
-                | ev.Routed()
-                | ev.PanelReported()
-            ):
-                self._note(event)
             case ev.Relayed():
                 self._relayed = True
                 self._sequence += event.frames
-            case _:
-                assert_never(event)
+            case _:  # what is told of the route
+                self._note(event)
         return b""
 
     def close(self) -> bytes:
